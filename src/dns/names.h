@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which names led an agent to an address: all of them, each with its source, its grade and its
+ * expiry; never "the last name wins". A granting name permits while now <= expires + grace
+ * (`stale` once past expiry); after that, and for a naming-only source, it still tells people
+ * what the address was called. Bound: `max` evidence entries in all and LN_NAMES_PER_ADDR an
+ * address; the one that expired longest ago, else the oldest, goes first, and is counted. An
+ * agent has its own quota, so that one cannot push out another's.
+ */
+#ifndef LINNET_DNS_NAMES_H
+#define LINNET_DNS_NAMES_H
+
+#include "base/addr.h"
+#include "base/name.h"
+
+#define LN_NAMES_PER_ADDR 64
+
+enum ln_name_source {
+	LN_NAME_ANSWER,	    /* a DNS answer of a trusted resolver to the agent's own question */
+	LN_NAME_OWN_LOOKUP, /* linnet asked itself */
+	LN_NAME_HOSTS,	    /* /etc/hosts of the agent */
+	LN_NAME_UNTRUSTED,  /* an answer from anywhere else, or unasked: names, never grants */
+	LN_NAME_SOURCE_COUNT,
+};
+const char *ln_name_source_text(enum ln_name_source s); /* "answer", "own-lookup", … */
+
+struct ln_name_evidence {
+	char name[LN_NAME_MAX]; /* canonical: the name that was asked for */
+	enum ln_name_source source;
+	bool grants;
+	bool stale; /* past its TTL, inside the grace */
+	bool over;  /* past the grace: names only (grants is false) */
+	uint32_t pid; /* who asked; 0 linnet itself */
+	uint32_t ttl_s;
+	uint64_t seen_ns, expires_ns; /* monotonic; expires UINT64_MAX: hosts */
+	char cname[LN_NAME_MAX];      /* last name of the CNAME chain; "" none */
+};
+
+struct ln_names; /* opaque */
+
+struct ln_names *ln_names_new(size_t max, uint64_t grace_ns);
+void ln_names_free(struct ln_names **n);
+
+/* Adds or renews (agent, addr, name, source). agent 0: evidence for every agent. A loopback
+ * address is kept only from LN_NAME_HOSTS, and then only for naming. -ENOMEM counts as dropped. */
+int ln_names_add(struct ln_names *n, uint32_t agent, const struct ln_addr *addr,
+		 const struct ln_name_evidence *evidence);
+/* Fills up to `max` entries, granting ones first, then newest first; returns how many. */
+size_t ln_names_find(struct ln_names *n, uint32_t agent, const struct ln_addr *addr,
+		     uint64_t now_ns, struct ln_name_evidence *ret, size_t max);
+size_t ln_names_count(const struct ln_names *n);
+uint64_t ln_names_evicted(const struct ln_names *n); /* counter */
+
+#endif

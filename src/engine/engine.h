@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The judge: event in, findings out. Pure: no system call, no logging, no clock; time comes in
+ * with the event. It owns the process tree, the name evidence, the pending questions and the
+ * repeat counters, each bounded. The same events give the same findings, always. One call costs
+ * O(names of the address + rules' hash look-ups).
+ */
+#ifndef LINNET_ENGINE_ENGINE_H
+#define LINNET_ENGINE_ENGINE_H
+
+#include "finding.h"
+
+struct ln_engine; /* opaque */
+
+typedef void (*ln_finding_fn)(const struct ln_finding *f, void *user);
+
+struct ln_engine_config {
+	const struct ln_policy *policy; /* borrowed, outlives the engine */
+	const char *agent_name;		/* borrowed; NULL: the policy's */
+	uint32_t agent;			/* id of the tree, from 1 */
+	const struct ln_endpoint *resolvers; /* trusted; copied */
+	size_t n_resolvers;
+	const char (*search)[LN_NAME_MAX]; /* search domains; copied */
+	size_t n_search;
+	uint64_t grace_ns;	  /* 0: LN_ENGINE_GRACE_NS */
+	uint64_t repeat_every_ns; /* 0: 10 s */
+	ln_finding_fn on_finding;
+	void *user;
+};
+
+#define LN_ENGINE_GRACE_NS (600ULL * LN_NS_PER_S)
+
+/* Sums for the end of a run. */
+struct ln_engine_summary {
+	uint64_t flows, destinations, violations, repeats;
+	uint64_t by_verdict[LN_VERDICT_COUNT];
+	uint64_t tx_bytes, rx_bytes;
+	uint64_t dns_queries, dns_unexpected, dns_malformed;
+	uint64_t processes, lost;
+	uint64_t names_evicted, processes_refused, alerts_folded, tables_full;
+};
+
+int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret);
+void ln_engine_free(struct ln_engine **e);
+
+void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev);
+/* When the engine wants to be called next (repeat summaries): monotonic ns; UINT64_MAX: not until
+ * an event. */
+uint64_t ln_engine_deadline(const struct ln_engine *e);
+void ln_engine_tick(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns);
+/* Tells what is still pending (repeat counts). Call once before the summary. */
+void ln_engine_finish(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns);
+
+size_t ln_engine_living(const struct ln_engine *e); /* processes of the tree that live */
+void ln_engine_summary(const struct ln_engine *e, struct ln_engine_summary *ret);
+uint64_t ln_engine_rule_hits(const struct ln_engine *e, size_t rule_id);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the engine says about it; what every sink receives. All pointers are borrowed for the call.
+ * Raw bytes (names excepted) are hostile: a sink escapes them. */
+#ifndef LINNET_ENGINE_FINDING_H
+#define LINNET_ENGINE_FINDING_H
+
+#include "event.h"
+#include "policy/policy.h"
+#include "proc/tree.h"
+
+enum ln_finding_kind {
+	LN_FINDING_FLOW_OPEN,
+	LN_FINDING_FLOW_CLOSE,
+	LN_FINDING_DNS_QUERY,
+	LN_FINDING_DNS_ANSWER,
+	LN_FINDING_NAME,    /* own look-up or hosts: evidence that grants */
+	LN_FINDING_PROCESS, /* fork, adopt, exec, exit: see event_kind */
+	LN_FINDING_REPEATS, /* how often a violation that was told has come again */
+	LN_FINDING_LOST,
+	LN_FINDING_COUNT,
+};
+const char *ln_finding_kind_text(enum ln_finding_kind k); /* "flow-open", "dns-query", … */
+
+enum ln_verdict {
+	LN_VERDICT_NONE, /* not a matter of policy */
+	LN_VERDICT_EXPECTED,
+	LN_VERDICT_DYNAMIC,  /* allowed by allowed_dynamic_resolution, and logged as such */
+	LN_VERDICT_DNS,	     /* to a trusted resolver */
+	LN_VERDICT_INTERNAL, /* loopback to the same tree */
+	LN_VERDICT_UNEXPECTED,
+	LN_VERDICT_COUNT,
+};
+const char *ln_verdict_text(enum ln_verdict v); /* "expected", … */
+
+struct ln_finding {
+	enum ln_finding_kind kind;
+	enum ln_event_kind event_kind;
+	bool alert; /* a person must see it now: the first of its kind, LOST, or REPEATS */
+	uint64_t time_ns, wall_ns;
+	uint32_t agent;
+	const char *agent_name;
+	uint32_t pid, tid;
+	const struct ln_proc *proc; /* NULL: unknown to the tree */
+
+	enum ln_verdict verdict;
+	const struct ln_rule *rule; /* NULL unless one decided */
+	const char *rule_name;	    /* the name that matched it; NULL by address */
+	const char *reason;	    /* words; for UNEXPECTED without "NONE - ": see the contract */
+	const char *hint;	    /* near miss, or what to add; NULL none */
+
+	const struct ln_flow *flow;	    /* FLOW_*, DNS_*, REPEATS */
+	const struct ln_flow_end *end;	    /* FLOW_CLOSE */
+	const struct ln_name_evidence *names; /* candidates for flow->remote, granting first */
+	size_t n_names;
+
+	const char *query; /* DNS_*, REPEATS of a query: canonical, or "" when unreadable */
+	uint16_t qtype;
+	const struct ln_addr *answers; /* DNS_ANSWER */
+	size_t n_answers;
+	uint8_t rcode;
+	bool trusted; /* DNS_*: the other side is a trusted resolver (and the answer was asked for) */
+
+	uint64_t count;	    /* REPEATS: how often since the last word; LOST: how many */
+	uint64_t repeat_of; /* FLOW_OPEN that repeats a told violation: which repetition, 1… */
+	uint32_t child;	    /* PROCESS, fork */
+	int exit_status;    /* PROCESS, exit */
+	const struct ln_name_evidence *evidence; /* NAME */
+	struct ln_addr addr;			 /* NAME */
+};
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A policy as a value, and the matcher. Parsing is in policy/parse.h. After it is built a policy
+ * does not change. Matching costs the same with ten rules and with 100,000: exact addresses and
+ * names in hashes, networks by prefix length, name suffixes label by label.
+ */
+#ifndef LINNET_POLICY_POLICY_H
+#define LINNET_POLICY_POLICY_H
+
+#include "base/addr.h"
+#include "base/name.h"
+
+enum ln_rule_kind { LN_RULE_EXPECTED, LN_RULE_DYNAMIC };
+enum ln_dest_kind { LN_DEST_NAME, LN_DEST_SUFFIX, LN_DEST_NET /* an address is /32 or /128 */ };
+
+struct ln_port_range {
+	uint16_t first, last;
+};
+
+struct ln_rule {
+	enum ln_rule_kind kind;
+	enum ln_dest_kind dest;
+	uint32_t id;   /* position in the policy, from 0; rules of both lists share the count */
+	uint32_t line; /* in the file, from 1 */
+	char *text;    /* owned; destination as written */
+	char *name;    /* owned; canonical; for "*.suffix" the suffix; NULL for LN_DEST_NET */
+	struct ln_net net;
+	size_t n_ports; /* 0: any */
+	struct ln_port_range *ports; /* owned; sorted, disjoint */
+	uint8_t proto;		     /* IPPROTO_TCP, IPPROTO_UDP, 0: any */
+	char *purpose;		     /* owned; NULL when not given */
+};
+
+struct ln_policy; /* opaque */
+
+void ln_policy_free(struct ln_policy **p);
+const char *ln_policy_agent_name(const struct ln_policy *p);
+const char *ln_policy_file(const struct ln_policy *p); /* as given to the parser */
+size_t ln_policy_rules(const struct ln_policy *p);
+const struct ln_rule *ln_policy_rule(const struct ln_policy *p, size_t id);
+/* The policy's `resolvers:`; none: those of the agent's own resolv.conf are meant. */
+size_t ln_policy_resolvers(const struct ln_policy *p, const struct ln_endpoint **ret);
+/* A policy without a rule, for a watch that was given none: everything is unexpected. */
+struct ln_policy *ln_policy_new_empty(const char *agent_name);
+
+enum ln_near_miss {
+	LN_NEAR_NONE,
+	LN_NEAR_PORT,	   /* the destination is listed, on other ports */
+	LN_NEAR_PROTO,	   /* the destination and port are listed, for another protocol */
+	LN_NEAR_SUBDOMAIN, /* a name below a listed exact name, or the bare suffix of a wildcard */
+	LN_NEAR_UNTRUSTED, /* the name is listed, but nothing that grants says it is this address */
+};
+
+struct ln_match {
+	const struct ln_rule *rule; /* borrowed from the policy; NULL: none permits */
+	const char *name;	    /* borrowed from the query: the name that matched; NULL by address */
+	const struct ln_rule *near_rule; /* only without `rule`: the closest one */
+	enum ln_near_miss near;
+	const char *near_name; /* borrowed from the query */
+};
+
+struct ln_query {
+	struct ln_addr addr;
+	uint16_t port;
+	uint8_t proto;
+	const char *const *granting; /* canonical names that evidence grants for this address */
+	size_t n_granting;
+	const char *const *naming; /* names that are only claimed: for near misses */
+	size_t n_naming;
+};
+
+/* An expected rule wins over a dynamic one, an address over a name, an exact name over a suffix,
+ * a longer suffix over a shorter, then the lower id. Always fills *ret. */
+void ln_policy_match(const struct ln_policy *p, const struct ln_query *q, struct ln_match *ret);
+
+/* The rule that covers a name as a question to a resolver, whatever its port; NULL: none. */
+const struct ln_rule *ln_policy_covers_name(const struct ln_policy *p, const char *name);
+/* Whether some rule lists this address, whatever its port. */
+const struct ln_rule *ln_policy_covers_addr(const struct ln_policy *p, const struct ln_addr *addr);
+
+/* "443/TCP", "8000-8100,9000/any": for messages. */
+const char *ln_rule_ports_text(const struct ln_rule *r, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * linnet's own look-ups of the exact names that a policy lists, by c-ares: at start, and again
+ * when their TTL (clamped to [5 s, 1 h]) is over. Answers become LN_EVENT_NAME. Sockets are made
+ * here, in linnet's own network namespace; the names asked are only those of the policy.
+ */
+#ifndef LINNET_SENSOR_LOOKUP_H
+#define LINNET_SENSOR_LOOKUP_H
+
+#include "sensor.h"
+
+struct ln_lookup; /* opaque */
+
+/* names: canonical, borrowed for the object's life. At most 64 questions are under way at once. */
+int ln_lookup_new(const char *const *names, size_t n_names, const struct ln_endpoint *servers,
+		  size_t n_servers, struct ln_error *err, struct ln_lookup **ret);
+void ln_lookup_free(struct ln_lookup **l);
+/* An epoll descriptor that holds c-ares' sockets and a timer: readable when dispatch has work. */
+int ln_lookup_fd(struct ln_lookup *l);
+int ln_lookup_dispatch(struct ln_lookup *l, ln_event_fn fn, void *user);
+/* How many names have never been answered. */
+size_t ln_lookup_unanswered(const struct ln_lookup *l);
+uint64_t ln_lookup_failures(const struct ln_lookup *l); /* counter */
+
+#endif
