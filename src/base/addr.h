@@ -30,11 +30,13 @@ struct ln_endpoint {
 
 struct ln_addr ln_addr_make(uint8_t family, const void *bytes); /* normalises */
 bool ln_addr_parse(const char *text, struct ln_addr *ret);
-/* "10.0.0.0/8"; false for host bits that are set when `strict`, or a length out of range. */
+/* "10.0.0.0/8"; false for host bits that are set when `strict`, or a length out of range. A bare
+ * address is the network of itself alone; ::ffff:a.b.c.d/N from /96 on is an IPv4 network. */
 bool ln_net_parse(const char *text, bool strict, struct ln_net *ret);
 /* "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53"; the port is `default_port` when not given. */
 bool ln_endpoint_parse(const char *text, uint16_t default_port, struct ln_endpoint *ret);
 
+/* "none" for family 0. */
 const char *ln_addr_format(const struct ln_addr *addr, char buf[LN_ADDR_TEXT_MAX]);
 /* "1.2.3.4:443", "[2001:db8::1]:443" */
 const char *ln_endpoint_format(const struct ln_endpoint *ep, char buf[LN_ENDPOINT_TEXT_MAX]);

@@ -14,7 +14,8 @@ struct ln_error {
  * `return ln_error_set(err, EINVAL, "…; do …");`. */
 int ln_error_set(struct ln_error *err, int code, const char *format, ...) LN_FORMAT(3, 4);
 
-/* Puts "prefix: " before the text that is already there; keeps the code. */
+/* Puts "prefix: " before the text that is already there; keeps the code. Returns -code,
+ * or -EIO when err is NULL: a failure never turns into 0 on its way up. */
 int ln_error_prefix(struct ln_error *err, const char *format, ...) LN_FORMAT(2, 3);
 
 #endif
