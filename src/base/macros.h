@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #define LN_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define LN_CLEANUP(fn)	 __attribute__((cleanup(fn)))
-#define LN_FORMAT(f, a)	 __attribute__((format(printf, f, a)))
-#define LN_UNUSED	 __attribute__((unused))
+#define LN_CLEANUP(fn)   __attribute__((cleanup(fn)))
+#define LN_FORMAT(f, a)  __attribute__((format(printf, f, a)))
+#define LN_UNUSED        __attribute__((unused))
 
 #define LN_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define LN_MAX(a, b) ((a) > (b) ? (a) : (b))
