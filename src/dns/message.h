@@ -29,17 +29,20 @@ struct ln_dns_message {
 	uint8_t rcode;
 	uint8_t opcode;
 	uint16_t qtype;
-	bool has_question;	 /* exactly one question, class IN, a readable name */
+	bool has_question;       /* exactly one question, class IN, a readable name */
 	char qname[LN_NAME_MAX]; /* canonical */
 	size_t n_chain;
 	char chain[LN_DNS_CHAIN_MAX][LN_NAME_MAX]; /* CNAME targets in order, canonical */
 	size_t n_addrs;
 	struct ln_dns_addr addrs[LN_DNS_ADDRS_MAX];
-	uint32_t over; /* records that did not fit or did not belong */
+	uint32_t over; /* A, AAAA and CNAME records that did not fit or did not belong */
 };
 
-/* 0; -EBADMSG: malformed; -EOPNOTSUPP: well formed, but its question is not one host name in class
- * IN (has_question is false then; id, rcode and flags are set). */
+/* 0; -EBADMSG: malformed (header and question are set as far as they could be read, so that a
+ * broken tail does not hide the name that was asked for; never an address); -EOPNOTSUPP: well
+ * formed, but its question is not one host name in class IN, or its opcode is not QUERY
+ * (has_question is false then; id, rcode and flags are set). Addresses are read only from an
+ * answer without error to a question for A, AAAA or ANY, and only of the type asked for. */
 int ln_dns_parse(const uint8_t *bytes, size_t len, struct ln_dns_message *ret);
 const char *ln_dns_type_name(uint16_t qtype); /* "A", "AAAA", "HTTPS", "TXT", …; NULL unknown */
 

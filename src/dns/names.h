@@ -4,8 +4,9 @@
  * expiry; never "the last name wins". A granting name permits while now <= expires + grace
  * (`stale` once past expiry); after that, and for a naming-only source, it still tells people
  * what the address was called. Bound: `max` evidence entries in all and LN_NAMES_PER_ADDR an
- * address; the one that expired longest ago, else the oldest, goes first, and is counted. An
- * agent has its own quota, so that one cannot push out another's.
+ * address and agent; the one that expired longest ago, else the oldest, goes first, and is
+ * counted. When full, the agent that holds most gives: one that holds no more than its share
+ * (max by the number of agents that hold anything) never loses an entry to another. O(log max).
  */
 #ifndef LINNET_DNS_NAMES_H
 #define LINNET_DNS_NAMES_H
@@ -16,9 +17,9 @@
 #define LN_NAMES_PER_ADDR 64
 
 enum ln_name_source {
-	LN_NAME_ANSWER,	    /* a DNS answer of a trusted resolver to the agent's own question */
+	LN_NAME_ANSWER,     /* a DNS answer of a trusted resolver to the agent's own question */
 	LN_NAME_OWN_LOOKUP, /* linnet asked itself */
-	LN_NAME_HOSTS,	    /* /etc/hosts of the agent */
+	LN_NAME_HOSTS,      /* /etc/hosts of the agent */
 	LN_NAME_UNTRUSTED,  /* an answer from anywhere else, or unasked: names, never grants */
 	LN_NAME_SOURCE_COUNT,
 };
@@ -28,8 +29,8 @@ struct ln_name_evidence {
 	char name[LN_NAME_MAX]; /* canonical: the name that was asked for */
 	enum ln_name_source source;
 	bool grants;
-	bool stale; /* past its TTL, inside the grace */
-	bool over;  /* past the grace: names only (grants is false) */
+	bool stale;   /* past its TTL, inside the grace */
+	bool over;    /* past the grace: names only (grants is false) */
 	uint32_t pid; /* who asked; 0 linnet itself */
 	uint32_t ttl_s;
 	uint64_t seen_ns, expires_ns; /* monotonic; expires UINT64_MAX: hosts */
@@ -41,8 +42,10 @@ struct ln_names; /* opaque */
 struct ln_names *ln_names_new(size_t max, uint64_t grace_ns);
 void ln_names_free(struct ln_names **n);
 
-/* Adds or renews (agent, addr, name, source). agent 0: evidence for every agent. A loopback
- * address is kept only from LN_NAME_HOSTS, and then only for naming. -ENOMEM counts as dropped. */
+/* Adds or renews (agent, addr, name, source, grants): of two expiries the later one holds. agent 0:
+ * evidence for every agent. A loopback address is kept only from LN_NAME_HOSTS, and then only for
+ * naming; LN_NAME_UNTRUSTED, and an address that is not grantable, never grant whatever `grants`
+ * says. -EINVAL: no address, or no name; -ENOMEM counts as evicted. */
 int ln_names_add(struct ln_names *n, uint32_t agent, const struct ln_addr *addr,
 		 const struct ln_name_evidence *evidence);
 /* Fills up to `max` entries, granting ones first, then newest first; returns how many. */
@@ -50,5 +53,8 @@ size_t ln_names_find(struct ln_names *n, uint32_t agent, const struct ln_addr *a
 		     uint64_t now_ns, struct ln_name_evidence *ret, size_t max);
 size_t ln_names_count(const struct ln_names *n);
 uint64_t ln_names_evicted(const struct ln_names *n); /* counter */
+/* Whether a name can permit this address at all: not loopback, unspecified (0/8, ::), multicast or
+ * broadcast. Those stand for a place here or for many places, and an answer must not open them. */
+bool ln_names_grantable(const struct ln_addr *addr);
 
 #endif
