@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door; Meson and ninja do the work. `make help` lists what there is.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SECONDS ?= 60
+BUILD   := build
+
+.DEFAULT_GOAL := all
+.PHONY: all setup-build setup-demo setup-test install demo test bench fuzz format clean help
+
+all: setup-build $(BUILD)/build.ninja ## build build/linnet
+	@ninja -C $(BUILD)
+	@tools/setup own
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD) -Dtests=false
+
+setup-build setup-demo setup-test: setup-%:
+	@tools/setup $*
+
+install: all ## install it; DESTDIR= and PREFIX= as usual
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD)
+	@tools/setup own
+
+demo: setup-demo all ## show the main job in a small internet of its own (root)
+	@demo/run.sh $(BUILD)/linnet
+
+test: setup-test ## run every test (root: the kernel tests too); ONLY="unit lint" for some
+	@tests/run $(ONLY)
+
+bench: setup-test $(BUILD)/build.ninja ## measure what linnet costs (root)
+	@tests/run --build-only
+	@tests/bench/run $(BUILD) $(BENCH_ARGS)
+
+fuzz: setup-test ## fuzz each parser for SECONDS= (60)
+	@tests/fuzz/run $(SECONDS)
+
+format: setup-test ## format the C sources
+	@tests/lint/sources.py --c | xargs clang-format -i
+
+clean: ## remove what was built
+	@rm -rf build build-*
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10

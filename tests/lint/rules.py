@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The house rules as functions: text in, findings out. Each has a good and a bad sample in
+test_rules.py; test_tree.py applies them to the tree."""
+import re
+from pathlib import PurePath
+
+# What each layer may include besides itself (ARCHITECTURE.md). Siblings are strangers.
+LAYERS = {
+    "base": set(),
+    "proc": {"base"},
+    "dns": {"base"},
+    "policy": {"base"},
+    "engine": {"base", "proc", "dns", "policy"},
+    "sensor": {"base", "proc", "dns", "policy", "engine"},
+    "output": {"base", "proc", "dns", "policy", "engine"},
+    "daemon": {"base", "proc", "dns", "policy", "engine", "sensor", "output"},
+    "cli": {"base", "proc", "dns", "policy", "engine", "sensor", "output", "daemon"},
+}
+ABI = "event_abi.h"
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.MULTILINE)
+FILE_LINES, FUNCTION_LINES = 600, 60
+LICENCES = {"Apache-2.0", "GPL-2.0-or-later", "GPL-2.0-or-later OR Apache-2.0"}
+NO_SPDX = {".md", ".json", ".yaml", ".yml", ".txt", ".scd", ".conf", ".bin", ""}
+# Calls that would make the engine, or what is below it, do I/O, log or read a clock.
+IMPURE = re.compile(r"\b(open|openat|read|write|socket|ioctl|syscall|time|clock_gettime|printf|"
+                    r"fprintf|fopen|getenv|usleep|nanosleep|sleep|ln_log|ln_clock_\w+)\s*\(")
+PURE = ("proc", "dns", "policy", "engine")
+
+
+def layer_findings(path, text):
+    """Includes that go up, sideways, or round a layer's door."""
+    parts = PurePath(path).parts
+    quoted = [name for mark, name in INCLUDE.findall(text) if mark == '"']
+    everything = [name for _, name in INCLUDE.findall(text)]
+    found = []
+    if parts[0] in ("bpf", "abi"):
+        found += [f"{path}: the kernel side includes {n} of src/" for n in quoted
+                  if n.split("/")[0] in LAYERS]
+        return found
+    if parts[0] != "src" or len(parts) < 3:
+        return found
+    layer = parts[1]
+    for name in quoted:
+        head = name.split("/")[0]
+        if "/" not in name:
+            if name == ABI and layer != "sensor":
+                found.append(f"{path}: only src/sensor/ sees {ABI}")
+        elif ".." in name or head == layer:
+            found.append(f'{path}: "{name}": a neighbour is included by its bare name')
+        elif head not in LAYERS:
+            found.append(f'{path}: "{name}" is no layer of src/')
+        elif head not in LAYERS.get(layer, set()):
+            found.append(f"{path}: {layer} must not include {head} ({name})")
+    if layer != "sensor":
+        found += [f"{path}: only src/sensor/ uses libbpf ({n})" for n in everything
+                  if n.startswith("bpf/") or n == "linux/bpf.h"]
+    return found
+
+
+def strip_c(text):
+    """Comments and literals become blanks; line breaks stay."""
+    pattern = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+    return pattern.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+
+
+def purity_findings(path, text):
+    parts = PurePath(path).parts
+    if parts[0] != "src" or len(parts) < 3 or parts[1] not in PURE or not path.endswith(".c"):
+        return []
+    return [f"{path}:{line}: {hit.group(1)}() in a pure layer"
+            for line, code in enumerate(strip_c(text).splitlines(), 1)
+            for hit in IMPURE.finditer(code)]
+
+
+def spdx_findings(path, text):
+    """One SPDX line in the first two lines; the licence fits the folder."""
+    name = PurePath(path)
+    if name.suffix in NO_SPDX and not text.startswith("#!") and name.name != "Makefile":
+        return []
+    head = "\n".join(text.splitlines()[:2])
+    found = re.findall(r"SPDX-License-Identifier: ([^*\n]+?)\s*(?:\*/)?(?:\n|$)", head)
+    if len(found) != 1:
+        return [f"{path}:1: one SPDX-License-Identifier line is missing at the top"]
+    if found[0] not in LICENCES:
+        return [f"{path}:1: licence {found[0]!r} is not one of the project's"]
+    if (name.parts[0] == "bpf" and name.suffix in (".c", ".h")) != (found[0] == "GPL-2.0-or-later"):
+        return [f"{path}:1: GPL-2.0-or-later is for the kernel side, and only for it"]
+    return []
+
+
+def function_lengths(text):
+    """(name, first line, lines) of each function: kernel braces, so a body is { … } at column 0."""
+    start, header, result = None, "", []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line == "{":
+            start = number
+        elif line == "}" and start:
+            result.append((header, start, number - start - 1))
+            start, header = None, ""
+        elif start is None:
+            match = re.match(r"[A-Za-z].*?\b(\w+)\(", line)
+            header = match.group(1) if match else header
+    return result
+
+
+def length_findings(path, text):
+    """Over the bounds, unless the line before the function, or the head of the file, gives a reason
+    after `length:`."""
+    lines = text.splitlines()
+    found = []
+    if len(lines) > FILE_LINES and not any("length:" in line for line in lines[:15]):
+        found.append(f"{path}: {len(lines)} lines; split it along a seam, or say why not "
+                     f"(`length: reason`)")
+    for name, first, count in function_lengths(text):
+        near = lines[max(0, first - 8):first]
+        if count > FUNCTION_LINES and not any("length:" in line for line in near):
+            found.append(f"{path}:{first}: {name}() has {count} lines")
+    return found
+
+
+def banned_findings(path, text):
+    """Marks of unfinished work, and functions that have no bound."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
+            found.append(f"{path}:{number}: unfinished work")
+        if line != line.rstrip():
+            found.append(f"{path}:{number}: blanks at the end of the line")
+    if path.endswith((".c", ".h")):
+        for number, code in enumerate(strip_c(text).splitlines(), 1):
+            hit = re.search(r"\b(strcpy|strcat|sprintf|vsprintf|gets|alloca|atoi|strtok)\s*\(", code)
+            if hit:
+                found.append(f"{path}:{number}: {hit.group(1)}() has no bound")
+            if PurePath(path).parts[0] == "src" and re.search(r"\bexit\s*\(", code) and (
+                    not path.endswith("src/cli/main.c")):
+                found.append(f"{path}:{number}: exit() is for main.c only")
+    if text and not text.endswith("\n"):
+        found.append(f"{path}: the last line has no end")
+    return found
+
+
+def sleep_findings(path, text):
+    """Kernel tests wait on events."""
+    if not path.startswith(("tests/kernel/", "tests/harness/", "demo/")) or not path.endswith(
+            (".py", ".sh")):
+        return []
+    return [f"{path}:{number}: wait on an event, not on the clock"
+            for number, line in enumerate(text.splitlines(), 1)
+            if re.search(r"\btime\.sleep\(|^\s*sleep\s+[0-9.]", line)
+            and "agent under test" not in line]
+
+
+def command_findings(path, text, names, options):
+    """`linnet SUBCOMMAND` and its --options in documents exist, in back quotes, fences and indented
+    blocks. names: subcommands; options: every long option that a command has."""
+    found, fenced = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("```"):
+            fenced = not fenced
+        spans = re.findall(r"`([^`]+)`", line)
+        if fenced or line.startswith(("    ", "\t")):
+            spans.append(line)
+        for span in spans:
+            command = re.match(r"\s*(?:[$#] )?(?:sudo )?linnet\s+(\S.*)", span)
+            if not command:
+                continue
+            words = re.split(r"\s+", command.group(1).split(" -- ")[0])
+            if re.fullmatch(r"[a-z]+", words[0]) and words[0] not in names:
+                found.append(f"{path}:{number}: there is no `linnet {words[0]}`")
+            for word in words:
+                option = re.match(r"\[?(--[a-z][a-z-]*)", word)
+                if option and option.group(1) not in options:
+                    found.append(f"{path}:{number}: no command has {option.group(1)}")
+    return found
+
+
+def link_findings(path, text, exists):
+    """Relative links of a document lead somewhere."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", line):
+            if not re.match(r"[a-z]+:", target) and not exists(target):
+                found.append(f"{path}:{number}: {target} is not there")
+    return found
+
+
+def make_target_findings(path, text, targets):
+    """`make X` in documents is a target of the Makefile."""
+    return [f"{path}:{number}: there is no `make {name}`"
+            for number, line in enumerate(text.splitlines(), 1)
+            for name in re.findall(r"`(?:sudo )?make ([a-z]+)", line)
+            + re.findall(r"^\s+(?:\$ )?(?:sudo )?make ([a-z]+)", line)
+            if name not in targets]
