@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What linnet could leave behind on the host, as a value that can be compared."""
+import json
+import os
+import subprocess
+from pathlib import Path
+
+
+def _bpftool(kind):
+    """Ids of kernel objects that no process holds, so that another linnet on the host is not
+    taken for a leak."""
+    done = subprocess.run(["bpftool", "-j", kind, "show"], capture_output=True, text=True,
+                          check=False, env=dict(os.environ, PATH="/usr/sbin:/sbin:/usr/bin:/bin"))
+    listed = json.loads(done.stdout or "[]")
+    return {f"{kind} {o['id']} {o.get('name', o.get('type'))}" for o in listed
+            if isinstance(o, dict) and not o.get("pids")}
+
+
+def cgroups():
+    found = set()
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()
+              if " - cgroup2 " in line]
+    for mount in mounts:
+        for folder, names, _ in os.walk(mount):
+            found |= {os.path.join(folder, n) for n in names if n.startswith("linnet-")}
+    return found
+
+
+def namespaces(prefix):
+    folder = Path("/run/netns")
+    return {n.name for n in folder.iterdir() if n.name.startswith(prefix)} if folder.is_dir() else set()
+
+
+def pins():
+    found = set()
+    for folder, names, files in os.walk("/sys/fs/bpf"):
+        found |= {os.path.join(folder, n) for n in names + files if "linnet" in n}
+    return found
+
+
+def processes(prefix):
+    """Processes whose network namespace files or arguments carry our prefix."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if prefix.encode() in words and int(pid) != os.getpid():
+            found.add(f"{pid} {words.replace(bytes(1), b' ')[:120].decode(errors='replace')}")
+    return found
+
+
+def bpf_objects():
+    return _bpftool("prog") | _bpftool("link")
+
+
+def left_since(before, prefix):
+    """What is there now and was not in `before` (a set of bpf_objects() | cgroups() | pins())."""
+    return sorted(((bpf_objects() | cgroups() | pins()) - before)
+                  | namespaces(prefix) | processes(prefix))
