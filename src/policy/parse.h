@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* YAML text → policy, with all errors of a file in one run. The format is linnet.yaml(5). Hostile
- * input is refused cheaply: over 1 MiB … see LN_POLICY_BYTES_MAX, deeper than 16, aliases, a
- * second document. */
+ * input is refused cheaply: longer than LN_POLICY_BYTES_MAX, deeper than 16,
+ * aliases, a second document. */
 #ifndef LINNET_POLICY_PARSE_H
 #define LINNET_POLICY_PARSE_H
 

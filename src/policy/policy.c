@@ -1,1 +1,97 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "policy.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include "index.h"
+
+void ln_policy_free(struct ln_policy **p)
+{
+	struct ln_policy *old = *p;
+
+	*p = NULL;
+	if (!old)
+		return;
+	ln_index_done(old);
+	for (size_t i = 0; i < old->n_rules; i++) {
+		free(old->rules[i].text);
+		free(old->rules[i].name);
+		free(old->rules[i].ports);
+		free(old->rules[i].purpose);
+	}
+	free(old->rules);
+	free(old->resolvers);
+	free(old->agent_name);
+	free(old->file);
+	free(old);
+}
+
+struct ln_policy *ln_policy_new_empty(const char *agent_name)
+{
+	struct ln_policy *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->agent_name = strdup(agent_name);
+	p->file = strdup("");
+	if (!p->agent_name || !p->file || ln_index_build(p) < 0)
+		ln_policy_free(&p);
+	return p;
+}
+
+const char *ln_policy_agent_name(const struct ln_policy *p)
+{
+	return p->agent_name;
+}
+
+const char *ln_policy_file(const struct ln_policy *p)
+{
+	return p->file;
+}
+
+size_t ln_policy_rules(const struct ln_policy *p)
+{
+	return p->n_rules;
+}
+
+const struct ln_rule *ln_policy_rule(const struct ln_policy *p, size_t id)
+{
+	return id < p->n_rules ? &p->rules[id] : NULL;
+}
+
+size_t ln_policy_resolvers(const struct ln_policy *p, const struct ln_endpoint **ret)
+{
+	*ret = p->resolvers;
+	return p->n_resolvers;
+}
+
+const char *ln_rule_ports_text(const struct ln_rule *r, char *buf, size_t size)
+{
+	const char *proto = r->proto == IPPROTO_TCP   ? "/TCP"
+			    : r->proto == IPPROTO_UDP ? "/UDP"
+						      : "/any";
+	size_t used = 0;
+
+	if (size == 0)
+		return "";
+	if (r->n_ports == 0)
+		used = (size_t)snprintf(buf, size, "any");
+	for (size_t i = 0; i < r->n_ports; i++) {
+		const struct ln_port_range *range = &r->ports[i];
+		char one[16];
+		int n;
+
+		n = snprintf(one, sizeof(one), range->first == range->last ? "%s%u" : "%s%u-%u",
+			     i > 0 ? "," : "", range->first, range->last);
+		/* Room must be left for ",…", the protocol and the NUL. */
+		if (used + (size_t)n + strlen(",…") + strlen(proto) + 1 > size) {
+			used += (size_t)snprintf(buf + used, size - used, ",…");
+			break;
+		}
+		memcpy(buf + used, one, (size_t)n + 1);
+		used += (size_t)n;
+	}
+	if (used < size)
+		snprintf(buf + used, size - used, "%s", proto);
+	return buf;
+}

@@ -25,10 +25,10 @@ struct ln_rule {
 	char *text;    /* owned; destination as written */
 	char *name;    /* owned; canonical; for "*.suffix" the suffix; NULL for LN_DEST_NET */
 	struct ln_net net;
-	size_t n_ports; /* 0: any */
+	size_t n_ports;              /* 0: any */
 	struct ln_port_range *ports; /* owned; sorted, disjoint */
-	uint8_t proto;		     /* IPPROTO_TCP, IPPROTO_UDP, 0: any */
-	char *purpose;		     /* owned; NULL when not given */
+	uint8_t proto;               /* IPPROTO_TCP, IPPROTO_UDP, 0: any */
+	char *purpose;               /* owned; NULL when not given */
 };
 
 struct ln_policy; /* opaque */
@@ -45,15 +45,15 @@ struct ln_policy *ln_policy_new_empty(const char *agent_name);
 
 enum ln_near_miss {
 	LN_NEAR_NONE,
-	LN_NEAR_PORT,	   /* the destination is listed, on other ports */
-	LN_NEAR_PROTO,	   /* the destination and port are listed, for another protocol */
+	LN_NEAR_PORT,      /* the destination is listed, on other ports */
+	LN_NEAR_PROTO,     /* the destination and port are listed, for another protocol */
 	LN_NEAR_SUBDOMAIN, /* a name below a listed exact name, or the bare suffix of a wildcard */
 	LN_NEAR_UNTRUSTED, /* the name is listed, but nothing that grants says it is this address */
 };
 
 struct ln_match {
 	const struct ln_rule *rule; /* borrowed from the policy; NULL: none permits */
-	const char *name;	    /* borrowed from the query: the name that matched; NULL by address */
+	const char *name; /* borrowed from the query: the name that matched; NULL by address */
 	const struct ln_rule *near_rule; /* only without `rule`: the closest one */
 	enum ln_near_miss near;
 	const char *near_name; /* borrowed from the query */

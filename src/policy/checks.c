@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "checks.h"
+
+#include <string.h>
+#include "index.h"
+#include "ports.h"
+
+struct check {
+	const struct ln_policy *policy;
+	const struct ln_place *places;
+	struct ln_report *report;
+	const struct ln_rule *rule;
+	bool told; /* one message a rule */
+};
+
+static void tell_repeat(struct check *c, const struct ln_rule *first)
+{
+	c->told = true;
+	ln_report_error(c->report, c->places[c->rule->id],
+			"this rule repeats the one on line %u; remove it", first->line);
+}
+
+static void tell_shadow(struct check *c, const struct ln_rule *by)
+{
+	char quote[LN_QUOTE_MAX], ports[64];
+
+	c->told = true;
+	ln_report_error(
+	    c->report, c->places[c->rule->id],
+	    "this rule is shadowed by line %u, which permits all of it (%s, %s); remove "
+	    "one of the two, or narrow line %u",
+	    by->line, ln_report_quote(quote, by->text, strlen(by->text)),
+	    ln_rule_ports_text(by, ports, sizeof(ports)), by->line);
+}
+
+static bool contradict(const struct ln_rule *a, const struct ln_rule *b)
+{
+	return a->purpose && b->purpose && strcmp(a->purpose, b->purpose) != 0 &&
+	       ln_rule_gate_overlaps(a, b);
+}
+
+static void tell_contradiction(struct check *c, const struct ln_rule *first)
+{
+	char a[LN_QUOTE_MAX], b[LN_QUOTE_MAX];
+
+	c->told = true;
+	ln_report_error(
+	    c->report, c->places[c->rule->id],
+	    "this rule contradicts line %u: the same destination, port and protocol for "
+	    "%s there and for %s here; keep one, or give them different ports",
+	    first->line, ln_report_quote(a, first->purpose, strlen(first->purpose)),
+	    ln_report_quote(b, c->rule->purpose, strlen(c->rule->purpose)));
+}
+
+static void tell_too_many(struct check *c)
+{
+	c->told = true;
+	ln_report_error(c->report, c->places[c->rule->id],
+			"more than %d rules for one destination; write one rule with a list of "
+			"ports or ranges",
+			LN_CHECK_SAME_MAX);
+}
+
+/* Rules with the very same destination. Of two that say the same the later one is told. */
+static void check_same(struct check *c, const struct ln_chain *chain)
+{
+	const struct ln_policy *p = c->policy;
+	size_t n = 0;
+
+	for (uint32_t id = chain->first; id != LN_NO_RULE && !c->told; id = p->next[id]) {
+		const struct ln_rule *other = &p->rules[id];
+		bool earlier = id < c->rule->id;
+
+		if (++n > LN_CHECK_SAME_MAX) {
+			if (other == c->rule)
+				tell_too_many(c);
+			return;
+		}
+		if (other == c->rule)
+			continue;
+		if (contradict(other, c->rule)) {
+			if (earlier)
+				tell_contradiction(c, other);
+		} else if (ln_rule_gate_covers(other, c->rule)) {
+			if (!ln_rule_gate_covers(c->rule, other))
+				tell_shadow(c, other);
+			else if (earlier)
+				tell_repeat(c, other);
+		}
+	}
+}
+
+/* Rules with a destination that contains this one. */
+static void check_wider(struct check *c, const struct ln_chain *chain)
+{
+	const struct ln_policy *p = c->policy;
+	size_t n = 0;
+
+	for (uint32_t id = chain->first; id != LN_NO_RULE && !c->told; id = p->next[id]) {
+		if (++n > LN_CHECK_SAME_MAX)
+			return;
+		if (ln_rule_gate_covers(&p->rules[id], c->rule))
+			tell_shadow(c, &p->rules[id]);
+	}
+}
+
+static void check_name(struct check *c)
+{
+	struct ln_level levels[LN_NAME_LABELS_MAX];
+	size_t n = ln_index_name_levels(c->policy, c->rule->name, levels);
+
+	while (n-- > 0) {
+		const struct ln_name_slot *s = levels[n].slot;
+
+		if (!levels[n].whole)
+			check_wider(c, &s->suffix[c->rule->kind]);
+		else if (c->rule->dest == LN_DEST_NAME)
+			check_same(c, &s->exact[c->rule->kind]);
+		else
+			check_same(c, &s->suffix[c->rule->kind]);
+	}
+}
+
+static void check_net(struct check *c)
+{
+	const struct ln_net *net = &c->rule->net;
+	const uint8_t *lens;
+	size_t n = ln_index_lengths(c->policy, net->addr.family, &lens);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct ln_net_slot *s;
+
+		if (lens[i] > net->prefix_len)
+			continue;
+		s = ln_index_net(c->policy, &net->addr, lens[i]);
+		if (!s)
+			continue;
+		if (lens[i] == net->prefix_len)
+			check_same(c, &s->chain[c->rule->kind]);
+		else
+			check_wider(c, &s->chain[c->rule->kind]);
+	}
+}
+
+void ln_check_rules(const struct ln_policy *p, const struct ln_place *places, struct ln_report *r)
+{
+	for (size_t i = 0; i < p->n_rules; i++) {
+		struct check c = {p, places, r, &p->rules[i], false};
+
+		if (c.rule->dest == LN_DEST_NET)
+			check_net(&c);
+		else
+			check_name(&c);
+	}
+}
