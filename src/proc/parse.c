@@ -119,27 +119,35 @@ static bool is_octal(char c)
 	return c >= '0' && c <= '7';
 }
 
-/* Copies with \ooo undone; false when it does not fit or would hold a NUL. */
-static bool copy_unescaped(struct cursor from, char *ret, size_t size)
+/* The next byte of a path, with \ooo undone; the text is not empty. */
+static char read_path_byte(struct cursor *c)
 {
-	const char *at = from.at;
+	const char *at = c->at;
+
+	if (c->end - at >= 4 && at[0] == '\\' && is_octal(at[1]) && is_octal(at[2]) &&
+	    is_octal(at[3])) {
+		c->at += 4;
+		return (char)((at[1] - '0') << 6 | (at[2] - '0') << 3 | (at[3] - '0'));
+	}
+	c->at++;
+	return *at;
+}
+
+/* False when the path does not fit or would hold a NUL. */
+static bool copy_path(struct cursor from, char *ret, size_t size)
+{
+	struct cursor c = from;
 	size_t len = 0;
 
-	while (at < from.end) {
-		char c = *at++;
-
-		if (c == '\\' && from.end - at >= 3 && is_octal(at[0]) && is_octal(at[1]) &&
-		    is_octal(at[2])) {
-			c = (char)((at[0] - '0') << 6 | (at[1] - '0') << 3 | (at[2] - '0'));
-			at += 3;
-		}
-		if (c == '\0' || len + 1 >= size)
+	for (; c.at < c.end; len++) {
+		if (read_path_byte(&c) == '\0')
 			return false;
-		ret[len++] = c;
 	}
 	if (len >= size)
 		return false;
-	ret[len] = '\0';
+	for (c = from; c.at < c.end;)
+		*ret++ = read_path_byte(&c);
+	*ret = '\0';
 	return true;
 }
 
@@ -179,7 +187,7 @@ bool ln_proc_parse_cgroup2_mount(const char *text, size_t len, char *ret, size_t
 		if (whole)
 			break;
 	}
-	return best.at && copy_unescaped(best, ret, size);
+	return best.at && copy_path(best, ret, size);
 }
 
 bool ln_proc_parse_cgroup2_path(const char *text, size_t len, char *ret, size_t size)
