@@ -5,7 +5,7 @@
 #define LINNET_POLICY_DEST_H
 
 #include "policy.h"
-#include "yaml.h"
+#include "yaml_tree.h"
 
 struct ln_dest {
 	enum ln_dest_kind kind;

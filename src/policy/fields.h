@@ -4,7 +4,7 @@
 #ifndef LINNET_POLICY_FIELDS_H
 #define LINNET_POLICY_FIELDS_H
 
-#include "yaml.h"
+#include "yaml_tree.h"
 
 struct ln_field {
 	const char *key;

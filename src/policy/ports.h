@@ -5,7 +5,7 @@
 #define LINNET_POLICY_PORTS_H
 
 #include "policy.h"
-#include "yaml.h"
+#include "yaml_tree.h"
 
 #define LN_PORTS_MAX 256
 

@@ -6,8 +6,8 @@
  * past LN_YAML_DEPTH_MAX and more than LN_YAML_NODES_MAX nodes are reported. After a syntax error
  * the tree holds what was read before it, so that the rest of the file's errors can be told.
  */
-#ifndef LINNET_POLICY_YAML_H
-#define LINNET_POLICY_YAML_H
+#ifndef LINNET_POLICY_YAML_TREE_H
+#define LINNET_POLICY_YAML_TREE_H
 
 #include "report.h"
 
