@@ -1,1 +1,97 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The connection log: JSON records, one line and one write each. */
+#include "sink.h"
+
+#include <errno.h>
+#include "base/clock.h"
+#include "record.h"
+#include "writer.h"
+
+struct jsonl {
+	struct ln_sink base;
+	struct ln_writer writer;
+	struct ln_record record;
+};
+
+static struct jsonl *jsonl_of(struct ln_sink *s)
+{
+	return (struct jsonl *)s;
+}
+
+/* Records that were dropped are told where they are missing, together with the next one. */
+static void begin(struct jsonl *j, uint64_t wall_ns)
+{
+	ln_buf_reset(&j->record.text);
+	if (j->writer.unreported > 0)
+		ln_record_gap(&j->record, wall_ns, j->writer.unreported, j->base.error);
+}
+
+static void end(struct jsonl *j)
+{
+	if (ln_writer_put(&j->writer, &j->base, &j->record.text))
+		j->writer.unreported = 0;
+}
+
+static void on_header(struct ln_sink *s, const struct ln_sink_header *h)
+{
+	struct jsonl *j = jsonl_of(s);
+
+	begin(j, h->wall_ns);
+	ln_record_header(&j->record, h);
+	end(j);
+}
+
+static void on_finding(struct ln_sink *s, const struct ln_finding *f)
+{
+	struct jsonl *j = jsonl_of(s);
+
+	begin(j, f->wall_ns);
+	ln_record_finding(&j->record, f);
+	end(j);
+}
+
+static void on_summary(struct ln_sink *s, const struct ln_engine_summary *sum,
+		       const char *const *unused_rules, size_t n_unused)
+{
+	struct jsonl *j = jsonl_of(s);
+	uint64_t now = ln_clock_wall_ns();
+
+	begin(j, now);
+	ln_record_summary(&j->record, now, sum, s->dropped, unused_rules, n_unused);
+	end(j);
+}
+
+static void on_flush(struct ln_sink *s)
+{
+	ln_writer_flush(&jsonl_of(s)->writer);
+}
+
+static void on_free(struct ln_sink *s)
+{
+	struct jsonl *j = jsonl_of(s);
+
+	ln_writer_done(&j->writer);
+	ln_record_done(&j->record);
+	free(j);
+}
+
+int ln_sink_jsonl_new(const struct ln_jsonl_config *config, struct ln_sink **ret)
+{
+	static const struct ln_sink_ops ops = {
+	    .name = "jsonl",
+	    .header = on_header,
+	    .finding = on_finding,
+	    .summary = on_summary,
+	    .flush = on_flush,
+	    .free = on_free,
+	};
+	struct jsonl *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return -ENOMEM;
+	j->base.ops = &ops;
+	j->record.redact.off = config->show_args;
+	ln_writer_init(&j->writer, config->fd, true);
+	*ret = &j->base;
+	return 0;
+}

@@ -2,6 +2,7 @@
 /*
  * Where findings go, behind one small table: console, JSON log. A sink never blocks the watch and
  * never ends it: what it cannot write it counts in `dropped`, with the first error in `error`.
+ * The process must ignore SIGPIPE.
  */
 #ifndef LINNET_OUTPUT_SINK_H
 #define LINNET_OUTPUT_SINK_H
@@ -14,7 +15,7 @@ struct ln_sink;
 /* What stands at the head of every record. */
 struct ln_sink_header {
 	const char *version;
-	const char *sensor;	 /* "bpf", "poll" */
+	const char *sensor; /* "bpf", "poll" */
 	const char *agent_name;
 	const char *policy_file; /* NULL: none was given, a gap */
 	size_t n_rules;
@@ -30,7 +31,7 @@ struct ln_sink_ops {
 	void (*finding)(struct ln_sink *s, const struct ln_finding *f);
 	void (*summary)(struct ln_sink *s, const struct ln_engine_summary *sum,
 			const char *const *unused_rules, size_t n_unused); /* may be NULL */
-	void (*flush)(struct ln_sink *s); /* may be NULL */
+	void (*flush)(struct ln_sink *s);                                  /* may be NULL */
 	void (*free)(struct ln_sink *s);
 };
 
@@ -43,15 +44,15 @@ struct ln_sink {
 void ln_sink_free(struct ln_sink **s);
 
 struct ln_console_config {
-	int fd;		/* borrowed; standard error */
-	bool quiet;	/* alerts only: no summary */
+	int fd;     /* borrowed; standard error */
+	bool quiet; /* alerts only: no summary */
 	bool color;
 	bool show_args; /* do not redact values that look like secrets */
 };
 int ln_sink_console_new(const struct ln_console_config *c, struct ln_sink **ret);
 
 struct ln_jsonl_config {
-	int fd;	      /* owned; O_APPEND */
+	int fd; /* owned; O_APPEND */
 	bool show_args;
 };
 int ln_sink_jsonl_new(const struct ln_jsonl_config *c, struct ln_sink **ret);

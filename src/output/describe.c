@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "describe.h"
+
+#include <string.h>
+#include "base/text.h"
+#include "dns/message.h"
+
+#define TREE_ARG_MAX   48 /* bytes of one argument in the chain of parents */
+#define TREE_WORDS_MAX 96 /* and of all arguments of one process */
+
+struct ln_args ln_args_of(const struct ln_proc *p)
+{
+	if (!p || !p->args)
+		return (struct ln_args){NULL, NULL};
+	return (struct ln_args){p->args, p->args + p->args_len};
+}
+
+bool ln_args_next(struct ln_args *a, const char **ret_arg, size_t *ret_len)
+{
+	size_t left = (size_t)(a->end - a->at);
+	size_t len;
+
+	if (left == 0)
+		return false;
+	len = strnlen(a->at, left);
+	*ret_arg = a->at;
+	*ret_len = len;
+	a->at += LN_MIN(len + 1, left);
+	return true;
+}
+
+void ln_describe_command(struct ln_buf *out, const struct ln_proc *p, struct ln_redact *r)
+{
+	struct ln_args args = ln_args_of(p);
+	const char *arg;
+	size_t len;
+
+	ln_redact_start(r);
+	if (p && p->exe) {
+		ln_text_escape_word(out, p->exe, strlen(p->exe));
+		ln_args_next(&args, &arg, &len);
+	} else if (ln_args_next(&args, &arg, &len)) {
+		arg = ln_redact_arg(r, arg, &len);
+		ln_text_escape_word(out, arg, len);
+	} else {
+		ln_buf_adds(out, "unknown");
+	}
+	while (ln_args_next(&args, &arg, &len)) {
+		arg = ln_redact_arg(r, arg, &len);
+		ln_buf_addc(out, ' ');
+		ln_text_escape_word(out, arg, len);
+	}
+	if (p && p->args_cut)
+		ln_buf_adds(out, " ...");
+}
+
+/* An argument must not pass for the '>' that joins two processes, so it is quoted. */
+static void add_tree_word(struct ln_buf *out, const char *word, size_t len)
+{
+	size_t cut = LN_MIN(len, (size_t)TREE_ARG_MAX);
+	size_t start = out->len;
+
+	while (cut > 0 && cut < len && ((uint8_t)word[cut] & 0xc0) == 0x80)
+		cut--;
+	ln_text_escape_word(out, word, cut);
+	if (memchr(word, '>', cut) && !out->failed && out->data[start] != '\'') {
+		out->len = start;
+		ln_buf_addc(out, '\'');
+		ln_text_escape_word(out, word, cut);
+		ln_buf_addc(out, '\'');
+	}
+	if (cut < len)
+		ln_buf_adds(out, "...");
+}
+
+static void add_tree_process(struct ln_buf *out, const struct ln_proc *p, struct ln_redact *r)
+{
+	struct ln_args args = ln_args_of(p);
+	const char *arg = "?", *slash;
+	size_t len = 1, start;
+
+	ln_redact_start(r);
+	ln_args_next(&args, &arg, &len);
+	if (p->exe) {
+		slash = strrchr(p->exe, '/');
+		arg = slash && slash[1] != '\0' ? slash + 1 : p->exe;
+		len = strlen(arg);
+	}
+	ln_buf_addf(out, "%u ", p->pid);
+	add_tree_word(out, arg, len);
+	start = out->len;
+	while (ln_args_next(&args, &arg, &len)) {
+		if (out->len - start >= TREE_WORDS_MAX) {
+			ln_buf_adds(out, " ...");
+			break;
+		}
+		arg = ln_redact_arg(r, arg, &len);
+		ln_buf_addc(out, ' ');
+		add_tree_word(out, arg, len);
+	}
+}
+
+void ln_describe_tree(struct ln_buf *out, const struct ln_proc *p, struct ln_redact *r)
+{
+	const struct ln_proc *chain[LN_DESCRIBE_DEPTH];
+	size_t n = 0;
+
+	for (; p && n < LN_ARRAY_SIZE(chain); p = p->parent)
+		chain[n++] = p;
+	if (p)
+		ln_buf_adds(out, "... > ");
+	while (n > 0) {
+		add_tree_process(out, chain[--n], r);
+		if (n > 0)
+			ln_buf_adds(out, " > ");
+	}
+}
+
+static bool told_before(const struct ln_finding *f, size_t i)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (strcmp(f->names[k].name, f->names[i].name) == 0)
+			return true;
+	}
+	return false;
+}
+
+void ln_describe_destination(struct ln_buf *out, const struct ln_finding *f)
+{
+	char text[LN_ENDPOINT_TEXT_MAX];
+
+	ln_buf_adds(out, ln_endpoint_format(&f->flow->remote, text));
+	ln_buf_adds(out, " (resolved: ");
+	if (f->n_names == 0)
+		ln_buf_adds(out, "unknown");
+	for (size_t i = 0; i < f->n_names; i++) {
+		const struct ln_name_evidence *e = &f->names[i];
+
+		if (told_before(f, i))
+			continue;
+		if (i > 0)
+			ln_buf_adds(out, ", ");
+		ln_text_escape(out, e->name, strlen(e->name));
+		if (e->source == LN_NAME_UNTRUSTED)
+			ln_buf_adds(out, " (claimed)");
+		else if (e->over)
+			ln_buf_adds(out, " (expired)");
+	}
+	ln_buf_addc(out, ')');
+}
+
+void ln_describe_question(struct ln_buf *out, const struct ln_finding *f)
+{
+	const char *type = ln_dns_type_name(f->qtype);
+
+	if (!f->query || f->query[0] == '\0') {
+		ln_buf_adds(out, "unreadable");
+		return;
+	}
+	ln_text_escape(out, f->query, strlen(f->query));
+	if (type)
+		ln_buf_addf(out, " %s", type);
+	else
+		ln_buf_addf(out, " TYPE%u", f->qtype);
+}
+
+void ln_describe_proto(struct ln_buf *out, uint8_t proto)
+{
+	const char *name = ln_proto_name(proto);
+
+	if (name)
+		ln_buf_adds(out, name);
+	else
+		ln_buf_addf(out, "%u", proto);
+}
