@@ -77,18 +77,35 @@ size_t ln_utf8_length(const uint8_t *s, size_t len, uint32_t *ret_code_point)
 	return n;
 }
 
-/* Length of the run of printable ASCII that needs no escape in any of the forms. */
+/* Printable ASCII that needs no escape in any of the forms: all but " ' \ */
+static const bool is_plain[256] = {
+    [0x20 ... 0x21] = true,
+    [0x23 ... 0x26] = true,
+    [0x28 ... 0x5b] = true,
+    [0x5d ... 0x7e] = true,
+};
+
 static size_t plain_run(const uint8_t *s, size_t len)
 {
 	size_t i = 0;
 
-	while (i < len && s[i] >= 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\' &&
-	       s[i] != '\'')
+	while (i < len && is_plain[s[i]])
 		i++;
 	return i;
 }
 
-static void add_unsafe(struct ln_buf *out, uint32_t cp)
+/* By hand, because an agent may fill its arguments with nothing but such bytes. */
+static void add_hex(struct ln_buf *out, char letter, uint32_t value, int digits)
+{
+	char text[2 + 8] = {'\\', letter};
+
+	for (int i = 0; i < digits; i++)
+		text[2 + i] = "0123456789abcdef"[value >> (4 * (digits - 1 - i)) & 0xf];
+	ln_buf_add(out, text, 2 + (size_t)digits);
+}
+
+/* The three that both forms write with a letter. */
+static bool add_short(struct ln_buf *out, uint32_t cp)
 {
 	if (cp == '\n')
 		ln_buf_adds(out, "\\n");
@@ -96,12 +113,21 @@ static void add_unsafe(struct ln_buf *out, uint32_t cp)
 		ln_buf_adds(out, "\\r");
 	else if (cp == '\t')
 		ln_buf_adds(out, "\\t");
-	else if (cp < 0x80)
-		ln_buf_addf(out, "\\x%02x", cp);
-	else if (cp < 0x10000)
-		ln_buf_addf(out, "\\u%04x", cp);
 	else
-		ln_buf_addf(out, "\\U%08x", cp);
+		return false;
+	return true;
+}
+
+static void add_escape(struct ln_buf *out, uint32_t cp)
+{
+	if (add_short(out, cp))
+		return;
+	if (cp < 0x80)
+		add_hex(out, 'x', cp, 2);
+	else if (cp < 0x10000)
+		add_hex(out, 'u', cp, 4);
+	else
+		add_hex(out, 'U', cp, 8);
 }
 
 static void escape(struct ln_buf *out, const uint8_t *s, size_t len, bool quotes)
@@ -119,10 +145,10 @@ static void escape(struct ln_buf *out, const uint8_t *s, size_t len, bool quotes
 		}
 		n = ln_utf8_length(s + i, len - i, &cp);
 		if (n == 0) {
-			ln_buf_addf(out, "\\x%02x", s[i]);
+			add_hex(out, 'x', s[i], 2);
 			n = 1;
 		} else if (is_unsafe(cp)) {
-			add_unsafe(out, cp);
+			add_escape(out, cp);
 		} else {
 			if (cp == '\\' || (cp == '\'' && quotes))
 				ln_buf_addc(out, '\\');
@@ -166,17 +192,14 @@ void ln_text_escape_word(struct ln_buf *out, const void *bytes, size_t len)
 
 static void add_json_escape(struct ln_buf *out, uint32_t cp)
 {
-	if (cp == '\n')
-		ln_buf_adds(out, "\\n");
-	else if (cp == '\r')
-		ln_buf_adds(out, "\\r");
-	else if (cp == '\t')
-		ln_buf_adds(out, "\\t");
-	else if (cp < 0x10000)
-		ln_buf_addf(out, "\\u%04x", cp);
-	else
-		ln_buf_addf(out, "\\u%04x\\u%04x", 0xd800 + ((cp - 0x10000) >> 10),
-			    0xdc00 + (cp & 0x3ff));
+	if (add_short(out, cp))
+		return;
+	if (cp < 0x10000) {
+		add_hex(out, 'u', cp, 4);
+	} else {
+		add_hex(out, 'u', 0xd800 + ((cp - 0x10000) >> 10), 4);
+		add_hex(out, 'u', 0xdc00 + (cp & 0x3ff), 4);
+	}
 }
 
 void ln_text_json(struct ln_buf *out, const void *bytes, size_t len)
