@@ -1,1 +1,272 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#define PROCESSES_MAX 65536
+#define NAMES_MAX     65536 /* and one more for each rule */
+
+static int copy_config(struct ln_engine *e, const struct ln_engine_config *config)
+{
+	const char *agent_name = config->agent_name;
+
+	if (!agent_name)
+		agent_name = ln_policy_agent_name(config->policy);
+	e->agent_name = strdup(agent_name ? agent_name : "");
+	e->resolvers = calloc(config->n_resolvers + 1, sizeof(*e->resolvers));
+	e->search = calloc(config->n_search + 1, sizeof(*e->search));
+	e->rule_hits = calloc(ln_policy_rules(config->policy) + 1, sizeof(*e->rule_hits));
+	if (!e->agent_name || !e->resolvers || !e->search || !e->rule_hits)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_resolvers; i++)
+		e->resolvers[e->n_resolvers++] = config->resolvers[i];
+	for (size_t i = 0; i < config->n_search; i++)
+		memcpy(e->search[e->n_search++], config->search[i], LN_NAME_MAX);
+	e->policy = config->policy;
+	e->agent = config->agent;
+	e->repeat_every_ns = config->repeat_every_ns ? config->repeat_every_ns : 10 * LN_NS_PER_S;
+	e->on_finding = config->on_finding;
+	e->user = config->user;
+	return 0;
+}
+
+int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret)
+{
+	struct ln_engine *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->tree = ln_tree_new(PROCESSES_MAX);
+	e->names = ln_names_new(NAMES_MAX + ln_policy_rules(config->policy),
+				config->grace_ns ? config->grace_ns : LN_ENGINE_GRACE_NS);
+	if (copy_config(e, config) < 0 || !e->tree || !e->names) {
+		ln_engine_free(&e);
+		return -ENOMEM;
+	}
+	*ret = e;
+	return 0;
+}
+
+void ln_engine_free(struct ln_engine **engine)
+{
+	struct ln_engine *e = *engine;
+
+	if (!e)
+		return;
+	ln_flows_done(e);
+	ln_questions_done(e);
+	ln_repeats_done(e);
+	ln_destinations_done(&e->destinations);
+	ln_tree_free(&e->tree);
+	ln_names_free(&e->names);
+	ln_buf_done(&e->reason);
+	ln_buf_done(&e->hint);
+	free(e->rule_hits);
+	free(e->search);
+	free(e->resolvers);
+	free(e->agent_name);
+	free(e);
+	*engine = NULL;
+}
+
+struct ln_finding ln_engine_timed_finding(const struct ln_engine *e, enum ln_finding_kind kind,
+					  uint32_t agent, uint32_t pid)
+{
+	return (struct ln_finding){
+	    .kind = kind,
+	    .time_ns = e->now_ns,
+	    .wall_ns = e->wall_ns,
+	    .agent = agent,
+	    .agent_name = e->agent_name,
+	    .pid = pid,
+	    .proc = pid ? ln_tree_find(e->tree, pid) : NULL,
+	};
+}
+
+struct ln_finding ln_engine_finding(struct ln_engine *e, const struct ln_event *ev,
+				    enum ln_finding_kind kind)
+{
+	struct ln_finding f = ln_engine_timed_finding(e, kind, ev->agent, ev->pid);
+
+	f.event_kind = ev->kind;
+	f.time_ns = ev->time_ns;
+	f.wall_ns = ev->wall_ns;
+	f.tid = ev->tid;
+	return f;
+}
+
+void ln_engine_emit(struct ln_engine *e, const struct ln_finding *f)
+{
+	e->on_finding(f, e->user);
+}
+
+bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow)
+{
+	if (flow->proto != IPPROTO_TCP && flow->proto != IPPROTO_UDP)
+		return false;
+	for (size_t i = 0; i < e->n_resolvers; i++) {
+		if (e->resolvers[i].port == flow->remote.port &&
+		    ln_addr_equal(&e->resolvers[i].addr, &flow->remote.addr))
+			return true;
+	}
+	return false;
+}
+
+/* What was not kept may later be an unexpected destination, so it is told as a loss. */
+void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr,
+			const struct ln_name_evidence *evidence)
+{
+	uint64_t evicted;
+
+	(void)ln_names_add(e->names, agent, addr, evidence);
+	evicted = ln_names_evicted(e->names);
+	if (evicted != e->names_evicted)
+		ln_losses_add(e, agent, "too many names of addresses: the oldest were forgotten",
+			      evicted - e->names_evicted);
+	e->names_evicted = evicted;
+}
+
+static void note_refused(struct ln_engine *e, uint32_t agent)
+{
+	uint64_t refused = ln_tree_refused(e->tree);
+
+	if (refused != e->processes_refused)
+		ln_losses_add(e, agent, "too many processes: one has no command line here",
+			      refused - e->processes_refused);
+	e->processes_refused = refused;
+}
+
+static bool is_living(struct ln_engine *e, uint32_t pid)
+{
+	const struct ln_proc *proc = ln_tree_find(e->tree, pid);
+
+	return proc && proc->exit_ns == 0;
+}
+
+static void take_image(struct ln_engine *e, const struct ln_event *ev)
+{
+	if (!is_living(e, ev->pid))
+		e->sum.processes++;
+	ln_tree_exec(e->tree, ev->agent, ev->pid, ev->exec.exe, ev->exec.exe_len, ev->exec.args,
+		     ev->exec.args_len, ev->exec.cut, ev->time_ns);
+}
+
+static void take_adopted(struct ln_engine *e, const struct ln_event *ev)
+{
+	if (!is_living(e, ev->pid)) {
+		e->sum.processes++;
+		ln_tree_fork(e->tree, ev->agent, ev->exec.ppid, ev->pid, ev->time_ns);
+	}
+	if ((ev->exec.exe_len > 0 || ev->exec.args_len > 0) && is_living(e, ev->pid))
+		take_image(e, ev);
+}
+
+static void take_process(struct ln_engine *e, const struct ln_event *ev)
+{
+	struct ln_finding f;
+
+	if (ev->kind == LN_EVENT_FORK) {
+		e->sum.processes++;
+		ln_tree_fork(e->tree, ev->agent, ev->pid, ev->fork.child, ev->time_ns);
+	} else if (ev->kind == LN_EVENT_ADOPT) {
+		take_adopted(e, ev);
+	} else if (ev->kind == LN_EVENT_EXEC) {
+		take_image(e, ev);
+	} else {
+		ln_tree_exit(e->tree, ev->pid, ev->exit.status, ev->time_ns);
+	}
+	f = ln_engine_finding(e, ev, LN_FINDING_PROCESS);
+	if (ev->kind == LN_EVENT_FORK)
+		f.child = ev->fork.child;
+	else if (ev->kind == LN_EVENT_EXIT)
+		f.exit_status = ev->exit.status;
+	ln_engine_emit(e, &f);
+	note_refused(e, ev->agent);
+}
+
+static void take_name(struct ln_engine *e, const struct ln_event *ev)
+{
+	struct ln_finding f = ln_engine_finding(e, ev, LN_FINDING_NAME);
+
+	ln_engine_add_name(e, ev->agent, &ev->name.addr, &ev->name.evidence);
+	f.evidence = &ev->name.evidence;
+	f.addr = ev->name.addr;
+	ln_engine_emit(e, &f);
+}
+
+void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
+{
+	ln_engine_tick(e, ev->time_ns, ev->wall_ns);
+	switch (ev->kind) {
+	case LN_EVENT_FORK:
+	case LN_EVENT_ADOPT:
+	case LN_EVENT_EXEC:
+	case LN_EVENT_EXIT:
+		take_process(e, ev);
+		break;
+	case LN_EVENT_FLOW_OPEN:
+		ln_flows_open(e, ev);
+		break;
+	case LN_EVENT_FLOW_CLOSE:
+		ln_flows_close(e, ev);
+		break;
+	case LN_EVENT_DNS:
+		ln_questions_message(e, ev);
+		break;
+	case LN_EVENT_NAME:
+		take_name(e, ev);
+		break;
+	case LN_EVENT_LOST:
+		e->sum.lost += ev->lost.count;
+		ln_losses_add(e, ev->agent, ev->lost.reason, ev->lost.count);
+		break;
+	case LN_EVENT_TICK:
+	case LN_EVENT_COUNT:
+		break;
+	}
+}
+
+uint64_t ln_engine_deadline(const struct ln_engine *e)
+{
+	return LN_MIN(ln_repeats_deadline(e), LN_MIN(ln_folds_deadline(e), ln_losses_deadline(e)));
+}
+
+/* Events of several CPUs may come a little out of order; the engine's time never goes back. */
+void ln_engine_tick(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns)
+{
+	if (now_ns >= e->now_ns) {
+		e->now_ns = now_ns;
+		e->wall_ns = wall_ns;
+	}
+	ln_folds_advance(e);
+	ln_repeats_advance(e);
+	ln_losses_advance(e);
+}
+
+void ln_engine_finish(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns)
+{
+	ln_engine_tick(e, now_ns, wall_ns);
+	ln_repeats_finish(e);
+	ln_folds_finish(e);
+	ln_losses_finish(e);
+}
+
+size_t ln_engine_living(const struct ln_engine *e)
+{
+	return ln_tree_living(e->tree, e->agent);
+}
+
+void ln_engine_summary(const struct ln_engine *e, struct ln_engine_summary *ret)
+{
+	*ret = e->sum;
+	ret->destinations = e->destinations.n;
+	ret->names_evicted = ln_names_evicted(e->names);
+	ret->processes_refused = ln_tree_refused(e->tree);
+}
+
+uint64_t ln_engine_rule_hits(const struct ln_engine *e, size_t rule_id)
+{
+	return rule_id < ln_policy_rules(e->policy) ? e->rule_hits[rule_id] : 0;
+}

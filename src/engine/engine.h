@@ -15,14 +15,14 @@ struct ln_engine; /* opaque */
 typedef void (*ln_finding_fn)(const struct ln_finding *f, void *user);
 
 struct ln_engine_config {
-	const struct ln_policy *policy; /* borrowed, outlives the engine */
-	const char *agent_name;		/* borrowed; NULL: the policy's */
-	uint32_t agent;			/* id of the tree, from 1 */
+	const struct ln_policy *policy;      /* borrowed, outlives the engine */
+	const char *agent_name;              /* borrowed; NULL: the policy's */
+	uint32_t agent;                      /* id of the tree, from 1 */
 	const struct ln_endpoint *resolvers; /* trusted; copied */
 	size_t n_resolvers;
 	const char (*search)[LN_NAME_MAX]; /* search domains; copied */
 	size_t n_search;
-	uint64_t grace_ns;	  /* 0: LN_ENGINE_GRACE_NS */
+	uint64_t grace_ns;        /* 0: LN_ENGINE_GRACE_NS */
 	uint64_t repeat_every_ns; /* 0: 10 s */
 	ln_finding_fn on_finding;
 	void *user;

@@ -7,7 +7,7 @@
 #include "dns/names.h"
 
 enum ln_event_kind {
-	LN_EVENT_FORK,	/* pid: the parent */
+	LN_EVENT_FORK,  /* pid: the parent */
 	LN_EVENT_ADOPT, /* pid was there before the watch: exec fields say what it runs */
 	LN_EVENT_EXEC,
 	LN_EVENT_EXIT,
@@ -16,6 +16,7 @@ enum ln_event_kind {
 	LN_EVENT_DNS,  /* one message, raw */
 	LN_EVENT_NAME, /* evidence that linnet found: its own look-up, or /etc/hosts */
 	LN_EVENT_LOST,
+	LN_EVENT_TICK, /* the time only: nothing happened */
 	LN_EVENT_COUNT,
 };
 const char *ln_event_kind_text(enum ln_event_kind k); /* "fork", "flow-open", … */
@@ -35,13 +36,13 @@ const char *ln_outcome_text(enum ln_outcome o); /* "none", "connected", "timed-o
 struct ln_flow {
 	uint64_t id; /* unique while linnet runs */
 	uint8_t proto;
-	bool existing;	/* open before the watch began */
+	bool existing;  /* open before the watch began */
 	bool same_tree; /* loopback, and the listener belongs to the same agent */
 	bool mptcp;
 	bool uncounted; /* bytes and packets are not known */
 	struct ln_endpoint remote;
 	struct ln_endpoint local; /* port 0 and family 0 while unknown */
-	uint64_t netns;		  /* cookie; 0 unknown */
+	uint64_t netns;           /* cookie; 0 unknown */
 };
 
 struct ln_flow_end {
@@ -89,7 +90,7 @@ struct ln_event {
 		} name;
 		struct {
 			const char *reason; /* static text: "ring buffer full" */
-			uint64_t count;	    /* since the last one */
+			uint64_t count;     /* since the last one */
 		} lost;
 	};
 };

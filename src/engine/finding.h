@@ -25,7 +25,7 @@ enum ln_verdict {
 	LN_VERDICT_NONE, /* not a matter of policy */
 	LN_VERDICT_EXPECTED,
 	LN_VERDICT_DYNAMIC,  /* allowed by allowed_dynamic_resolution, and logged as such */
-	LN_VERDICT_DNS,	     /* to a trusted resolver */
+	LN_VERDICT_DNS,      /* to a trusted resolver */
 	LN_VERDICT_INTERNAL, /* loopback to the same tree */
 	LN_VERDICT_UNEXPECTED,
 	LN_VERDICT_COUNT,
@@ -44,12 +44,12 @@ struct ln_finding {
 
 	enum ln_verdict verdict;
 	const struct ln_rule *rule; /* NULL unless one decided */
-	const char *rule_name;	    /* the name that matched it; NULL by address */
-	const char *reason;	    /* words; for UNEXPECTED without "NONE - ": see the contract */
-	const char *hint;	    /* near miss, or what to add; NULL none */
+	const char *rule_name;      /* the name that matched it; NULL by address */
+	const char *reason;         /* words; for UNEXPECTED without "NONE - ": see the contract */
+	const char *hint;           /* near miss, or what to add; NULL none */
 
-	const struct ln_flow *flow;	    /* FLOW_*, DNS_*, REPEATS */
-	const struct ln_flow_end *end;	    /* FLOW_CLOSE */
+	const struct ln_flow *flow;           /* FLOW_*, DNS_*, REPEATS */
+	const struct ln_flow_end *end;        /* FLOW_CLOSE */
 	const struct ln_name_evidence *names; /* candidates for flow->remote, granting first */
 	size_t n_names;
 
@@ -58,14 +58,14 @@ struct ln_finding {
 	const struct ln_addr *answers; /* DNS_ANSWER */
 	size_t n_answers;
 	uint8_t rcode;
-	bool trusted; /* DNS_*: the other side is a trusted resolver (and the answer was asked for) */
+	bool trusted; /* DNS_*: with a trusted resolver, and an answer was asked for */
 
-	uint64_t count;	    /* REPEATS: how often since the last word; LOST: how many */
+	uint64_t count;     /* REPEATS: how often since the last word; LOST: how many */
 	uint64_t repeat_of; /* FLOW_OPEN that repeats a told violation: which repetition, 1… */
-	uint32_t child;	    /* PROCESS, fork */
+	uint32_t child;     /* PROCESS, fork */
 	int exit_status;    /* PROCESS, exit */
 	const struct ln_name_evidence *evidence; /* NAME */
-	struct ln_addr addr;			 /* NAME */
+	struct ln_addr addr;                     /* NAME */
 };
 
 #endif

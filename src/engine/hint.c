@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What helps a person with an unexpected flow or name: the near miss, what a special address is,
+ * or the rule to add. */
+#include "internal.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+struct special {
+	const char *words;
+	bool may_list; /* a rule for it makes sense */
+};
+
+static const char *proto_text(uint8_t proto)
+{
+	const char *name = ln_proto_name(proto);
+
+	return name ? name : "another protocol";
+}
+
+/* Why evidence that names the address does not grant. */
+static void add_ungranted(struct ln_engine *e, const struct ln_match *m)
+{
+	ln_buf_addf(&e->hint, "%s is listed, but ", m->near_name);
+	for (size_t i = 0; i < e->n_found; i++) {
+		const struct ln_name_evidence *found = &e->found[i];
+
+		if (!found->over || found->source == LN_NAME_UNTRUSTED ||
+		    strcmp(found->name, m->near_name) != 0)
+			continue;
+		ln_buf_addf(&e->hint, "the answer that said so ended %llu s ago",
+			    (unsigned long long)((e->now_ns - found->expires_ns) / LN_NS_PER_S));
+		return;
+	}
+	ln_buf_adds(&e->hint, "only an untrusted answer says that it is this address");
+}
+
+static void add_near(struct ln_engine *e, const struct ln_flow *flow, const struct ln_match *m)
+{
+	const struct ln_rule *rule = m->near_rule;
+	char ports[128];
+
+	switch (m->near) {
+	case LN_NEAR_PORT:
+	case LN_NEAR_PROTO:
+		ln_buf_addf(&e->hint, "%s is %s on %s, this is %u/%s",
+			    m->near_name ? m->near_name : rule->text,
+			    rule->kind == LN_RULE_DYNAMIC ? "allowed" : "expected",
+			    ln_rule_ports_text(rule, ports, sizeof(ports)), flow->remote.port,
+			    proto_text(flow->proto));
+		break;
+	case LN_NEAR_SUBDOMAIN:
+		ln_buf_addf(&e->hint, "%s does not include %s%s", rule->text, m->near_name,
+			    rule->dest == LN_DEST_SUFFIX ? " itself" : "");
+		break;
+	case LN_NEAR_UNTRUSTED:
+		add_ungranted(e, m);
+		break;
+	case LN_NEAR_NONE:
+		break;
+	}
+}
+
+static bool is_metadata(const struct ln_addr *addr)
+{
+	static const struct ln_addr services[] = {
+	    {.family = 4, .bytes = {169, 254, 169, 254}},
+	    {.family = 6, .bytes = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54}},
+	};
+
+	return ln_addr_equal(addr, &services[0]) || ln_addr_equal(addr, &services[1]);
+}
+
+static bool is_broadcast(const struct ln_addr *addr)
+{
+	static const struct ln_addr all = {.family = 4, .bytes = {255, 255, 255, 255}};
+
+	return ln_addr_equal(addr, &all);
+}
+
+static struct special multicast(const struct ln_flow *flow)
+{
+	if (flow->remote.port == 1900)
+		return (struct special){"SSDP: a search for devices on the local network", false};
+	if (flow->remote.port == 5353)
+		return (struct special){"mDNS: names on the local network", false};
+	if (flow->remote.port == 5355)
+		return (struct special){"LLMNR: names on the local network", false};
+	return (struct special){"multicast: it reaches many machines of the local network", false};
+}
+
+static struct special special_of(const struct ln_flow *flow)
+{
+	const struct ln_addr *addr = &flow->remote.addr;
+
+	if (is_metadata(addr))
+		return (struct special){
+		    "this is the cloud metadata service: it hands out the machine's credentials",
+		    false};
+	if (ln_addr_is_loopback(addr))
+		return (struct special){
+		    "a process outside the agent listens on loopback: it may relay", true};
+	if (is_broadcast(addr))
+		return (struct special){"broadcast: it reaches all of the local network", false};
+	if (ln_addr_is_multicast(addr))
+		return multicast(flow);
+	if (ln_addr_is_link_local(addr))
+		return (struct special){"link-local: a machine or service next to this one", false};
+	if (flow->remote.port == 53)
+		return (struct special){"a DNS server that is not trusted: its answers grant "
+					"nothing; trusted are those of resolv.conf, or the "
+					"policy's resolvers",
+					false};
+	if (flow->remote.port == 123 && flow->proto == IPPROTO_UDP)
+		return (struct special){"port 123/UDP is the network time service (NTP)", true};
+	return (struct special){NULL, true};
+}
+
+/* Only what the policy can say: TCP or UDP, and a port. */
+static void add_rule_to_add(struct ln_engine *e, const struct ln_flow *flow)
+{
+	char text[LN_ADDR_TEXT_MAX];
+	const char *destination = ln_addr_format(&flow->remote.addr, text);
+
+	if ((flow->proto != IPPROTO_TCP && flow->proto != IPPROTO_UDP) || flow->remote.port == 0)
+		return;
+	if (e->n_found > 0 && e->found[0].grants)
+		destination = e->found[0].name;
+	if (e->hint.len > 0)
+		ln_buf_adds(&e->hint, "; ");
+	ln_buf_addf(&e->hint, "to allow it, add: destination \"%s\", port %u, protocol \"%s\"",
+		    destination, flow->remote.port, proto_text(flow->proto));
+}
+
+static const char *hint_text(struct ln_engine *e)
+{
+	return e->hint.len > 0 ? ln_buf_text(&e->hint) : NULL;
+}
+
+const char *ln_hint_flow(struct ln_engine *e, const struct ln_flow *flow,
+			 const struct ln_match *match)
+{
+	struct special special = special_of(flow);
+
+	ln_buf_reset(&e->hint);
+	add_near(e, flow, match);
+	if (special.words)
+		ln_buf_addf(&e->hint, "%s%s", e->hint.len > 0 ? "; " : "", special.words);
+	if (special.may_list && match->near == LN_NEAR_NONE)
+		add_rule_to_add(e, flow);
+	return hint_text(e);
+}
+
+const char *ln_hint_name(struct ln_engine *e, const char *name)
+{
+	struct ln_query query = {.naming = &name, .n_naming = 1};
+	struct ln_match match;
+
+	ln_buf_reset(&e->hint);
+	ln_policy_match(e->policy, &query, &match);
+	if (match.near == LN_NEAR_SUBDOMAIN)
+		add_near(e, NULL, &match);
+	else
+		ln_buf_addf(&e->hint,
+			    "to allow it, list \"%s\" in expected_outbound or in "
+			    "allowed_dynamic_resolution",
+			    name);
+	return hint_text(e);
+}

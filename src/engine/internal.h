@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's state and what its files call of each other. Only src/engine includes it. */
+#ifndef LINNET_ENGINE_INTERNAL_H
+#define LINNET_ENGINE_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/heap.h"
+#include "base/macros.h"
+#include "destinations.h"
+#include "dns/message.h"
+#include "engine.h"
+
+#define LN_REASON_CONNECTION "Connection not in allow-list."
+#define LN_REASON_NAME       "Name not in allow-list."
+
+#define LN_OPEN_FLOWS_MAX   65536
+#define LN_QUESTIONS_MAX    4096
+#define LN_QUESTION_LIFE_NS (30 * LN_NS_PER_S)
+#define LN_TTL_MIN_S        5u
+#define LN_TTL_MAX_S        3600u
+#define LN_TOLD_MAX         16384
+#define LN_ALERTS_PER_S     64
+#define LN_REPEAT_MAX_NS    (300 * LN_NS_PER_S)
+#define LN_GROUP_NAMES_MAX  8
+#define LN_GROUP_WINDOW_NS  (60 * LN_NS_PER_S)
+#define LN_LOSS_REASONS_MAX 8
+
+/* What may come in a flood: LN_ALERTS_PER_S a second are told one by one, the rest as a count. */
+enum ln_fold_kind { LN_FOLD_FLOWS, LN_FOLD_NAMES, LN_FOLD_REPEATS, LN_FOLD_COUNT };
+
+struct ln_fold {
+	uint64_t start_ns; /* of the second */
+	unsigned int told; /* in it */
+	uint64_t folded;
+	uint32_t agent, pid; /* of the last one */
+};
+
+/* One reason for losses; told at most once a second. */
+struct ln_loss {
+	char reason[64];
+	uint64_t count; /* since it was told */
+	uint64_t quiet_until_ns;
+	uint32_t agent;
+};
+
+struct ln_engine {
+	const struct ln_policy *policy; /* borrowed */
+	char *agent_name;               /* owned */
+	uint32_t agent;
+	size_t n_resolvers;
+	struct ln_endpoint *resolvers; /* owned */
+	size_t n_search;
+	char (*search)[LN_NAME_MAX]; /* owned */
+	uint64_t repeat_every_ns;
+	ln_finding_fn on_finding;
+	void *user;
+
+	uint64_t now_ns, wall_ns; /* never goes back */
+	struct ln_tree *tree;     /* owned */
+	struct ln_names *names;   /* owned */
+	uint64_t names_evicted;   /* as last looked at */
+	uint64_t processes_refused;
+
+	struct ln_open_flow *open_flows; /* owned; oldest first */
+	struct ln_question *questions;   /* owned; oldest first */
+	struct ln_told *told;            /* owned */
+	struct ln_told *told_by_use;     /* the same, longest idle first */
+	struct ln_heap told_due;         /* those with repeats that are not told yet */
+	struct ln_fold folds[LN_FOLD_COUNT];
+	struct ln_loss losses[LN_LOSS_REASONS_MAX];
+	size_t n_losses;
+	struct ln_destinations destinations;
+	uint64_t *rule_hits; /* owned; by rule id */
+	struct ln_engine_summary sum;
+
+	/* Reused from event to event. */
+	struct ln_name_evidence found[2 * LN_NAMES_PER_ADDR];
+	size_t n_found;
+	struct ln_addr answers[LN_DNS_ADDRS_MAX];
+	struct ln_buf reason, hint;
+};
+
+/* engine.c */
+
+/* What every finding of this event has in common. */
+struct ln_finding ln_engine_finding(struct ln_engine *e, const struct ln_event *ev,
+				    enum ln_finding_kind kind);
+/* The same for a finding that time brings, not an event. */
+struct ln_finding ln_engine_timed_finding(const struct ln_engine *e, enum ln_finding_kind kind,
+					  uint32_t agent, uint32_t pid);
+void ln_engine_emit(struct ln_engine *e, const struct ln_finding *f);
+void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr,
+			const struct ln_name_evidence *evidence);
+bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow);
+
+/* flows.c */
+void ln_flows_open(struct ln_engine *e, const struct ln_event *ev);
+void ln_flows_close(struct ln_engine *e, const struct ln_event *ev);
+void ln_flows_done(struct ln_engine *e);
+
+/* judge.c */
+struct ln_judgement {
+	enum ln_verdict verdict;
+	bool stale; /* by a name that is past its TTL, inside the grace */
+	struct ln_match match;
+};
+/* Fills e->found with the names of the remote address too; match.name points there. */
+void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
+		   struct ln_judgement *ret);
+/* Both are in words and valid until the next call. */
+const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
+			    enum ln_verdict verdict, const struct ln_rule *rule, bool stale);
+bool ln_judge_is_name_multicast(const struct ln_flow *flow); /* mDNS or LLMNR */
+
+/* hint.c */
+const char *ln_hint_flow(struct ln_engine *e, const struct ln_flow *flow,
+			 const struct ln_match *match);
+const char *ln_hint_name(struct ln_engine *e, const char *name);
+
+/* questions.c */
+void ln_questions_message(struct ln_engine *e, const struct ln_event *ev);
+void ln_questions_done(struct ln_engine *e);
+
+/* qname.c */
+struct ln_name_judgement {
+	bool covered;
+	const struct ln_rule *rule; /* may be NULL */
+	const char *reason;         /* static text */
+};
+/* Whether asking a resolver for this canonical name is covered. */
+void ln_judge_name(struct ln_engine *e, uint32_t agent, const char *name,
+		   struct ln_name_judgement *ret);
+
+/* repeats.c: first at once, then counts. Both set alert and repeat_of of an unexpected finding. */
+void ln_repeats_flow(struct ln_engine *e, struct ln_finding *f);
+void ln_repeats_query(struct ln_engine *e, struct ln_finding *f);
+void ln_repeats_advance(struct ln_engine *e);
+void ln_repeats_finish(struct ln_engine *e);
+uint64_t ln_repeats_deadline(const struct ln_engine *e);
+void ln_repeats_done(struct ln_engine *e);
+
+/* folds.c */
+
+/* Whether this one may be told on its own now; if not it is counted as `n`. */
+bool ln_folds_pass(struct ln_engine *e, enum ln_fold_kind kind, uint64_t n,
+		   const struct ln_finding *f);
+void ln_folds_advance(struct ln_engine *e);
+void ln_folds_finish(struct ln_engine *e);
+uint64_t ln_folds_deadline(const struct ln_engine *e);
+
+/* losses.c */
+void ln_losses_add(struct ln_engine *e, uint32_t agent, const char *reason, uint64_t count);
+void ln_losses_advance(struct ln_engine *e);
+void ln_losses_finish(struct ln_engine *e);
+uint64_t ln_losses_deadline(const struct ln_engine *e);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verdict of one flow, and its reason in words. */
+#include "internal.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+bool ln_judge_is_name_multicast(const struct ln_flow *flow)
+{
+	static const struct {
+		struct ln_addr addr;
+		uint16_t port;
+	} groups[] = {
+	    {{.family = 4, .bytes = {224, 0, 0, 251}}, 5353}, /* mDNS: RFC 6762, 3 */
+	    {{.family = 6, .bytes = {0xff, 0x02, [15] = 0xfb}}, 5353},
+	    {{.family = 4, .bytes = {224, 0, 0, 252}}, 5355}, /* LLMNR: RFC 4795, 2 */
+	    {{.family = 6, .bytes = {0xff, 0x02, [13] = 1, [15] = 3}}, 5355},
+	};
+
+	for (size_t i = 0; flow->proto == IPPROTO_UDP && i < LN_ARRAY_SIZE(groups); i++) {
+		if (flow->remote.port == groups[i].port &&
+		    ln_addr_equal(&flow->remote.addr, &groups[i].addr))
+			return true;
+	}
+	return false;
+}
+
+static bool is_stale(const struct ln_engine *e, const char *name)
+{
+	for (size_t i = 0; i < e->n_found; i++) {
+		const struct ln_name_evidence *found = &e->found[i];
+
+		if (found->grants && !found->stale && strcmp(found->name, name) == 0)
+			return false;
+	}
+	return true;
+}
+
+static void match_policy(struct ln_engine *e, const struct ln_flow *flow, struct ln_judgement *ret)
+{
+	const char *granting[LN_ARRAY_SIZE(e->found)];
+	const char *naming[LN_ARRAY_SIZE(e->found)];
+	struct ln_query query = {
+	    .addr = flow->remote.addr,
+	    .port = flow->remote.port,
+	    .proto = flow->proto,
+	    .granting = granting,
+	    .naming = naming,
+	};
+
+	for (size_t i = 0; i < e->n_found; i++) {
+		if (e->found[i].grants)
+			granting[query.n_granting++] = e->found[i].name;
+		else
+			naming[query.n_naming++] = e->found[i].name;
+	}
+	ln_policy_match(e->policy, &query, &ret->match);
+	if (!ret->match.rule)
+		ret->verdict = LN_VERDICT_UNEXPECTED;
+	else if (ret->match.rule->kind == LN_RULE_DYNAMIC)
+		ret->verdict = LN_VERDICT_DYNAMIC;
+	else
+		ret->verdict = LN_VERDICT_EXPECTED;
+	ret->stale = ret->match.name && is_stale(e, ret->match.name);
+}
+
+void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
+		   struct ln_judgement *ret)
+{
+	*ret = (struct ln_judgement){0};
+	e->n_found = ln_names_find(e->names, agent, &flow->remote.addr, e->now_ns, e->found,
+				   LN_ARRAY_SIZE(e->found));
+	if (flow->same_tree)
+		ret->verdict = LN_VERDICT_INTERNAL;
+	else if (ln_engine_is_resolver(e, flow) || ln_judge_is_name_multicast(flow))
+		ret->verdict = LN_VERDICT_DNS;
+	else
+		match_policy(e, flow, ret);
+}
+
+static void add_rule(struct ln_buf *out, const struct ln_rule *rule, bool stale)
+{
+	char ports[128];
+
+	ln_buf_addf(
+	    out, "%s rule %u (line %u): %s %s%s",
+	    rule->kind == LN_RULE_DYNAMIC ? "allowed_dynamic_resolution" : "expected_outbound",
+	    rule->id + 1, rule->line, rule->text, ln_rule_ports_text(rule, ports, sizeof(ports)),
+	    stale ? ", by an answer that is past its TTL" : "");
+}
+
+const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
+			    enum ln_verdict verdict, const struct ln_rule *rule, bool stale)
+{
+	switch (verdict) {
+	case LN_VERDICT_INTERNAL:
+		return "loopback to a process of the same agent";
+	case LN_VERDICT_DNS:
+		return ln_judge_is_name_multicast(flow)
+			   ? "multicast name look-up; the name is judged"
+			   : "trusted resolver; the names are judged";
+	case LN_VERDICT_EXPECTED:
+	case LN_VERDICT_DYNAMIC:
+		ln_buf_reset(&e->reason);
+		add_rule(&e->reason, rule, stale);
+		return ln_buf_text(&e->reason);
+	default:
+		return LN_REASON_CONNECTION;
+	}
+}

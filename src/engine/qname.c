@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which names an agent may ask a resolver for. What resolver libraries ask by themselves is no
+ * violation: search-domain variants of covered names, reverse names of covered addresses, and a
+ * few special names. */
+#include "internal.h"
+
+#include <string.h>
+
+/* The hexadecimal digit that is one label of ip6.arpa, or -1. */
+static int nibble(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* RFC 3596, 2.5: 32 nibbles, the last one first. */
+static bool parse_reverse6(const char *name, struct ln_addr *ret)
+{
+	uint8_t bytes[16] = {0};
+
+	for (int i = 0; i < 32; i++) {
+		int value = nibble(name[2 * i]);
+
+		if (value < 0 || name[2 * i + 1] != '.')
+			return false;
+		bytes[15 - i / 2] |= (uint8_t)(value << (i % 2 ? 4 : 0));
+	}
+	if (strcmp(name + 64, "ip6.arpa") != 0)
+		return false;
+	*ret = ln_addr_make(6, bytes);
+	return true;
+}
+
+/* RFC 1035, 3.5: four decimal numbers, the last one first, without leading zeros. */
+static bool parse_reverse4(const char *name, struct ln_addr *ret)
+{
+	uint8_t bytes[4];
+
+	for (int i = 3; i >= 0; i--) {
+		size_t digits = strspn(name, "0123456789");
+		unsigned long value = digits >= 1 && digits <= 3 ? strtoul(name, NULL, 10) : 256;
+
+		if (value > 255 || name[digits] != '.' || (digits > 1 && name[0] == '0'))
+			return false;
+		bytes[i] = (uint8_t)value;
+		name += digits + 1;
+	}
+	if (strcmp(name, "in-addr.arpa") != 0)
+		return false;
+	*ret = ln_addr_make(4, bytes);
+	return true;
+}
+
+static bool parse_reverse(const char *name, struct ln_addr *ret)
+{
+	return parse_reverse4(name, ret) ||
+	       (strlen(name) == 64 + strlen("ip6.arpa") && parse_reverse6(name, ret));
+}
+
+static bool is_resolver_addr(const struct ln_engine *e, const struct ln_addr *addr)
+{
+	for (size_t i = 0; i < e->n_resolvers; i++) {
+		if (ln_addr_equal(&e->resolvers[i].addr, addr))
+			return true;
+	}
+	return false;
+}
+
+/* Whose name it is was granted by evidence, or the policy lists the address itself. */
+static bool judge_reverse(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr,
+			  struct ln_name_judgement *ret)
+{
+	ret->reason = "reverse name of a covered address";
+	ret->rule = ln_policy_covers_addr(e->policy, addr);
+	if (ret->rule || ln_addr_is_loopback(addr) || is_resolver_addr(e, addr))
+		return true;
+	e->n_found =
+	    ln_names_find(e->names, agent, addr, e->now_ns, e->found, LN_ARRAY_SIZE(e->found));
+	for (size_t i = 0; i < e->n_found && !ret->rule; i++) {
+		if (e->found[i].grants)
+			ret->rule = ln_policy_covers_name(e->policy, e->found[i].name);
+	}
+	return ret->rule;
+}
+
+/* RFC 6761, RFC 7050 (DNS64 prefix), RFC 9462 (encrypted resolver), Firefox' canary. */
+static bool is_resolver_chatter(const char *name)
+{
+	static const char *const names[] = {"localhost.localdomain", "ipv4only.arpa",
+					    "_dns.resolver.arpa", "use-application-dns.net"};
+
+	for (size_t i = 0; i < LN_ARRAY_SIZE(names); i++) {
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return ln_name_under(name, "localhost");
+}
+
+static bool judge_plain(struct ln_engine *e, uint32_t agent, const char *name,
+			struct ln_name_judgement *ret)
+{
+	struct ln_addr addr;
+
+	ret->reason = "the name is covered";
+	ret->rule = ln_policy_covers_name(e->policy, name);
+	if (ret->rule)
+		return true;
+	ret->reason = "resolver chatter";
+	if (is_resolver_chatter(name))
+		return true;
+	return parse_reverse(name, &addr) && judge_reverse(e, agent, &addr, ret);
+}
+
+/* "api.example.com.corp.local" is what a resolver makes of api.example.com (resolv.conf(5)). */
+static bool judge_search_variants(struct ln_engine *e, uint32_t agent, const char *name,
+				  struct ln_name_judgement *ret)
+{
+	char base[LN_NAME_MAX];
+
+	for (size_t i = 0; i < e->n_search; i++) {
+		if (!ln_name_under(name, e->search[i]) || strcmp(name, e->search[i]) == 0)
+			continue;
+		snprintf(base, sizeof(base), "%.*s", (int)(strlen(name) - strlen(e->search[i]) - 1),
+			 name);
+		if (!judge_plain(e, agent, base, ret))
+			continue;
+		ret->reason = "search-domain variant of a covered name";
+		return true;
+	}
+	return false;
+}
+
+void ln_judge_name(struct ln_engine *e, uint32_t agent, const char *name,
+		   struct ln_name_judgement *ret)
+{
+	*ret = (struct ln_name_judgement){0};
+	ret->covered =
+	    judge_plain(e, agent, name, ret) || judge_search_variants(e, agent, name, ret);
+	if (!ret->covered)
+		*ret = (struct ln_name_judgement){.reason = LN_REASON_NAME};
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One violation is told once; that it comes again is counted, and the count told after a while
+ * that doubles as long as it goes on. */
+#include "internal.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <utlist.h>
+#include "base/table.h"
+#include "dns/message.h"
+
+enum told_kind { TOLD_FLOW, TOLD_NAME, TOLD_GROUP, TOLD_UNREADABLE };
+
+/* What makes two violations the same. The name is as long as it is; no padding. */
+struct told_key {
+	uint8_t kind;
+	uint8_t proto;
+	uint16_t port;
+	uint32_t agent;
+	struct ln_addr addr;
+	char name[LN_NAME_MAX];
+};
+#define KEY_HEAD offsetof(struct told_key, name)
+_Static_assert(KEY_HEAD == 28, "no hidden padding in a hash key");
+
+struct ln_told {
+	struct ln_heap_node due; /* key: when the count is to be told */
+	bool armed;              /* in the heap */
+	struct ln_told *idler, *busier;
+	uint64_t period_ns;
+	uint64_t word_ns; /* when it was told last */
+	uint64_t repeats; /* in all */
+	uint64_t since;   /* since the last word */
+	/* A lookup asks for A and AAAA (and HTTPS) at once: the most asked type says how often. */
+	uint64_t asked_a, asked_aaaa, asked_other;
+	uint64_t window_ns; /* of a group: its start */
+	unsigned int names; /* of a group: told in the window */
+	/* The last one, and what was said about it. */
+	struct ln_flow flow;
+	uint32_t agent, pid, tid;
+	uint16_t qtype;
+	const char *reason; /* static text */
+	UT_hash_handle hh;
+	size_t key_len;
+	char key[]; /* of a struct told_key */
+};
+
+/* The last two labels: names below them are one group. */
+static const char *group_of(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	if (!dot)
+		return name;
+	while (dot > name && dot[-1] != '.')
+		dot--;
+	return dot;
+}
+
+static size_t make_key(enum told_kind kind, const struct ln_finding *f, struct told_key *ret)
+{
+	const char *name = "";
+
+	memset(ret, 0, sizeof(*ret));
+	ret->kind = kind;
+	ret->agent = f->agent;
+	if (kind == TOLD_NAME)
+		name = f->query;
+	else if (kind == TOLD_GROUP)
+		name = group_of(f->query);
+	strcpy(ret->name, name);
+	if (kind == TOLD_FLOW || kind == TOLD_UNREADABLE) {
+		ret->proto = f->flow->proto;
+		ret->port = f->flow->remote.port;
+		ret->addr.family = f->flow->remote.addr.family;
+		memcpy(ret->addr.bytes, f->flow->remote.addr.bytes, sizeof(ret->addr.bytes));
+	}
+	return KEY_HEAD + strlen(name);
+}
+
+static void tell(struct ln_engine *e, struct ln_told *t)
+{
+	struct ln_finding f = ln_engine_timed_finding(e, LN_FINDING_REPEATS, t->agent, t->pid);
+	enum told_kind kind = (uint8_t)t->key[offsetof(struct told_key, kind)];
+	char query[LN_NAME_MAX + 2];
+
+	f.event_kind = kind == TOLD_FLOW ? LN_EVENT_FLOW_OPEN : LN_EVENT_DNS;
+	f.alert = true;
+	f.verdict = LN_VERDICT_UNEXPECTED;
+	f.tid = t->tid;
+	f.flow = &t->flow;
+	f.reason = t->reason;
+	f.count = t->since;
+	if (kind != TOLD_FLOW) {
+		snprintf(query, sizeof(query), "%s%.*s", kind == TOLD_GROUP ? "*." : "",
+			 (int)(t->key_len - KEY_HEAD), t->key + KEY_HEAD);
+		f.query = query;
+		f.qtype = t->qtype;
+	}
+	t->since = 0;
+	t->word_ns = e->now_ns;
+	t->period_ns = LN_MIN(2 * t->period_ns, LN_MAX(LN_REPEAT_MAX_NS, e->repeat_every_ns));
+	if (ln_folds_pass(e, LN_FOLD_REPEATS, f.count, &f))
+		ln_engine_emit(e, &f);
+}
+
+static void disarm(struct ln_engine *e, struct ln_told *t)
+{
+	if (t->armed)
+		ln_heap_remove(&e->told_due, &t->due);
+	t->armed = false;
+}
+
+static void forget(struct ln_engine *e, struct ln_told *t)
+{
+	disarm(e, t);
+	if (t->since > 0)
+		tell(e, t);
+	HASH_DEL(e->told, t);
+	DL_DELETE2(e->told_by_use, t, idler, busier);
+	free(t);
+}
+
+/* The entry of this violation, as the busiest; *ret_new says whether it had to be made. NULL: no
+ * memory. */
+static struct ln_told *need(struct ln_engine *e, enum told_kind kind, const struct ln_finding *f,
+			    bool *ret_new)
+{
+	struct told_key key;
+	size_t len = make_key(kind, f, &key);
+	struct ln_told *t;
+
+	HASH_FIND(hh, e->told, &key, len, t);
+	*ret_new = !t;
+	if (t) {
+		DL_DELETE2(e->told_by_use, t, idler, busier);
+	} else {
+		if (HASH_COUNT(e->told) >= LN_TOLD_MAX) {
+			forget(e, e->told_by_use);
+			e->sum.tables_full++;
+		}
+		t = calloc(1, sizeof(*t) + len);
+		if (!t)
+			return NULL;
+		t->period_ns = e->repeat_every_ns;
+		t->word_ns = e->now_ns;
+		t->key_len = len;
+		memcpy(t->key, &key, len);
+		HASH_ADD(hh, e->told, key, len, t);
+		if (!t->hh.tbl) {
+			free(t);
+			return NULL;
+		}
+	}
+	DL_APPEND2(e->told_by_use, t, idler, busier);
+	t->flow = *f->flow;
+	t->agent = f->agent;
+	t->pid = f->pid;
+	t->tid = f->tid;
+	t->qtype = f->qtype;
+	t->reason = f->reason;
+	return t;
+}
+
+/* Counts `n` more and sees to it that they are told in time. */
+static void count(struct ln_engine *e, struct ln_told *t, uint64_t n)
+{
+	t->repeats += n;
+	t->since += n;
+	if (n == 0 || t->armed)
+		return;
+	if (e->now_ns - t->word_ns > 2 * t->period_ns)
+		t->period_ns = e->repeat_every_ns;
+	t->due.key = e->now_ns + t->period_ns;
+	if (ln_heap_reserve(&e->told_due) < 0)
+		return; /* without memory it is told when it is forgotten, at the latest at the end
+			 */
+	ln_heap_push(&e->told_due, &t->due);
+	t->armed = true;
+}
+
+void ln_repeats_flow(struct ln_engine *e, struct ln_finding *f)
+{
+	bool is_new;
+	struct ln_told *t = need(e, TOLD_FLOW, f, &is_new);
+
+	if (!t || is_new) {
+		e->sum.violations++;
+		f->alert = ln_folds_pass(e, LN_FOLD_FLOWS, 1, f);
+		return;
+	}
+	count(e, t, 1);
+	e->sum.repeats++;
+	f->repeat_of = t->repeats;
+}
+
+static uint64_t times_asked(const struct ln_told *t)
+{
+	return LN_MAX(t->asked_other, LN_MAX(t->asked_a, t->asked_aaaa));
+}
+
+/* Returns by how much the question comes more often than it did. */
+static uint64_t add_question(struct ln_told *t, uint16_t qtype)
+{
+	uint64_t before = times_asked(t);
+
+	if (qtype == LN_DNS_A)
+		t->asked_a++;
+	else if (qtype == LN_DNS_AAAA)
+		t->asked_aaaa++;
+	else
+		t->asked_other++;
+	return times_asked(t) - before;
+}
+
+/* A zone that gets many new names is told as one: names may carry data out. False: this name is
+ * one too many. */
+static bool pass_group(struct ln_engine *e, struct ln_finding *f)
+{
+	bool is_new;
+	struct ln_told *group = need(e, TOLD_GROUP, f, &is_new);
+
+	if (!group)
+		return true;
+	if (is_new || e->now_ns - group->window_ns >= LN_GROUP_WINDOW_NS) {
+		group->window_ns = e->now_ns;
+		group->names = 0;
+	}
+	if (group->names < LN_GROUP_NAMES_MAX) {
+		group->names++;
+		return true;
+	}
+	count(e, group, 1);
+	f->repeat_of = group->repeats;
+	e->sum.alerts_folded++;
+	return false;
+}
+
+static struct ln_told *find_name(struct ln_engine *e, const struct ln_finding *f)
+{
+	struct told_key key;
+	size_t len = make_key(TOLD_NAME, f, &key);
+	struct ln_told *t;
+
+	HASH_FIND(hh, e->told, &key, len, t);
+	return t;
+}
+
+void ln_repeats_query(struct ln_engine *e, struct ln_finding *f)
+{
+	enum told_kind kind = f->query[0] == '\0' ? TOLD_UNREADABLE : TOLD_NAME;
+	struct ln_told *t;
+	bool is_new;
+
+	if (kind == TOLD_NAME && !find_name(e, f) && !pass_group(e, f))
+		return;
+	t = need(e, kind, f, &is_new);
+	if (!t || is_new) {
+		if (t)
+			add_question(t, f->qtype);
+		f->alert = ln_folds_pass(e, LN_FOLD_NAMES, 1, f);
+		return;
+	}
+	count(e, t, kind == TOLD_NAME ? add_question(t, f->qtype) : 1);
+	f->repeat_of = t->repeats;
+}
+
+void ln_repeats_advance(struct ln_engine *e)
+{
+	struct ln_heap_node *first;
+
+	while ((first = ln_heap_top(&e->told_due)) != NULL && first->key <= e->now_ns) {
+		struct ln_told *t = LN_HEAP_ITEM(first, struct ln_told, due);
+
+		disarm(e, t);
+		tell(e, t);
+	}
+}
+
+void ln_repeats_finish(struct ln_engine *e)
+{
+	struct ln_told *t;
+
+	DL_FOREACH2(e->told_by_use, t, busier)
+	{
+		disarm(e, t);
+		if (t->since > 0)
+			tell(e, t);
+	}
+}
+
+uint64_t ln_repeats_deadline(const struct ln_engine *e)
+{
+	struct ln_heap_node *first = ln_heap_top(&e->told_due);
+
+	return first ? first->key : UINT64_MAX;
+}
+
+void ln_repeats_done(struct ln_engine *e)
+{
+	while (e->told_by_use) {
+		struct ln_told *t = e->told_by_use;
+
+		HASH_DEL(e->told, t);
+		DL_DELETE2(e->told_by_use, t, idler, busier);
+		free(t);
+	}
+	ln_heap_done(&e->told_due);
+}

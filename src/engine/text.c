@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words of the engine's enums: they stand in the log and must not change. */
+#include "finding.h"
+
+const char *ln_event_kind_text(enum ln_event_kind k)
+{
+	static const char *const texts[] = {
+	    [LN_EVENT_FORK] = "fork",
+	    [LN_EVENT_ADOPT] = "adopt",
+	    [LN_EVENT_EXEC] = "exec",
+	    [LN_EVENT_EXIT] = "exit",
+	    [LN_EVENT_FLOW_OPEN] = "flow-open",
+	    [LN_EVENT_FLOW_CLOSE] = "flow-close",
+	    [LN_EVENT_DNS] = "dns",
+	    [LN_EVENT_NAME] = "name",
+	    [LN_EVENT_LOST] = "lost",
+	    [LN_EVENT_TICK] = "tick",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_EVENT_COUNT, "a text for each kind");
+
+	return (unsigned int)k < LN_EVENT_COUNT ? texts[k] : "unknown";
+}
+
+const char *ln_outcome_text(enum ln_outcome o)
+{
+	static const char *const texts[] = {
+	    [LN_OUTCOME_NONE] = "none",       [LN_OUTCOME_CONNECTED] = "connected",
+	    [LN_OUTCOME_REFUSED] = "refused", [LN_OUTCOME_TIMED_OUT] = "timed-out",
+	    [LN_OUTCOME_RESET] = "reset",     [LN_OUTCOME_UNREACHABLE] = "unreachable",
+	    [LN_OUTCOME_ABORTED] = "aborted",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_OUTCOME_COUNT, "a text for each outcome");
+
+	return (unsigned int)o < LN_OUTCOME_COUNT ? texts[o] : "unknown";
+}
+
+const char *ln_finding_kind_text(enum ln_finding_kind k)
+{
+	static const char *const texts[] = {
+	    [LN_FINDING_FLOW_OPEN] = "flow-open", [LN_FINDING_FLOW_CLOSE] = "flow-close",
+	    [LN_FINDING_DNS_QUERY] = "dns-query", [LN_FINDING_DNS_ANSWER] = "dns-answer",
+	    [LN_FINDING_NAME] = "name",           [LN_FINDING_PROCESS] = "process",
+	    [LN_FINDING_REPEATS] = "repeats",     [LN_FINDING_LOST] = "lost",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_FINDING_COUNT, "a text for each kind");
+
+	return (unsigned int)k < LN_FINDING_COUNT ? texts[k] : "unknown";
+}
+
+const char *ln_verdict_text(enum ln_verdict v)
+{
+	static const char *const texts[] = {
+	    [LN_VERDICT_NONE] = "none",         [LN_VERDICT_EXPECTED] = "expected",
+	    [LN_VERDICT_DYNAMIC] = "dynamic",   [LN_VERDICT_DNS] = "dns",
+	    [LN_VERDICT_INTERNAL] = "internal", [LN_VERDICT_UNEXPECTED] = "unexpected",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_VERDICT_COUNT, "a text for each verdict");
+
+	return (unsigned int)v < LN_VERDICT_COUNT ? texts[v] : "unknown";
+}
