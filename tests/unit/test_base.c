@@ -11,7 +11,6 @@
 #include <time.h>
 
 #include "base/addr.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -284,64 +283,6 @@ static void proto_names(void **state)
 	assert_string_equal(ln_proto_name(58), "ICMPv6");
 	assert_null(ln_proto_name(99));
 	assert_null(ln_proto_name(0));
-}
-
-static void buf_grows(void **state)
-{
-	struct ln_buf b = {0};
-
-	assert_string_equal(ln_buf_text(&b), "");
-	for (int i = 0; i < 1000; i++)
-		ln_buf_addf(&b, "%03d%s", i, "");
-	ln_buf_adds(&b, "ab");
-	ln_buf_addc(&b, '\0');
-	ln_buf_add(&b, "cd", 2);
-	assert_false(b.failed);
-	assert_int_equal(b.len, 3005);
-	assert_memory_equal(ln_buf_text(&b), "000001002", 9);
-	assert_memory_equal(ln_buf_text(&b) + 2997, "999ab\0cd", 9);
-	ln_buf_reset(&b);
-	assert_string_equal(ln_buf_text(&b), "");
-	ln_buf_done(&b);
-	assert_null(b.data);
-}
-
-static void buf_bound(void **state)
-{
-	struct ln_buf b = {.max = 10};
-
-	ln_buf_adds(&b, "12345678");
-	ln_buf_adds(&b, "901");
-	assert_true(b.failed);
-	assert_string_equal(ln_buf_text(&b), "12345678");
-	/* No text with a hole: what would fit is refused as well. */
-	ln_buf_addc(&b, '9');
-	ln_buf_addf(&b, "%d", 9);
-	assert_string_equal(ln_buf_text(&b), "12345678");
-	ln_buf_reset(&b);
-	assert_false(b.failed);
-	ln_buf_adds(&b, "1234567890");
-	assert_false(b.failed);
-	assert_string_equal(ln_buf_text(&b), "1234567890");
-	ln_buf_addf(&b, "%s", "x");
-	assert_true(b.failed);
-	assert_string_equal(ln_buf_text(&b), "1234567890");
-	ln_buf_done(&b);
-}
-
-static void buf_default_bound(void **state)
-{
-	struct ln_buf b = {0};
-	char kilo[1024];
-
-	memset(kilo, 'x', sizeof(kilo));
-	for (int i = 0; i < 1024; i++)
-		ln_buf_add(&b, kilo, sizeof(kilo));
-	assert_false(b.failed);
-	ln_buf_addc(&b, 'x');
-	assert_true(b.failed);
-	assert_int_equal(b.len, 1 << 20);
-	ln_buf_done(&b);
 }
 
 static void time_known(void **state)
@@ -620,9 +561,6 @@ int main(void)
 	    cmocka_unit_test(endpoint_round_trip),
 	    cmocka_unit_test(endpoint_refuses),
 	    cmocka_unit_test(proto_names),
-	    cmocka_unit_test(buf_grows),
-	    cmocka_unit_test(buf_bound),
-	    cmocka_unit_test(buf_default_bound),
 	    cmocka_unit_test(time_known),
 	    cmocka_unit_test(time_each_day),
 	    cmocka_unit_test(clock_mono),

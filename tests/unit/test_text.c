@@ -6,7 +6,66 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/text.h"
+
+static void buf_grows(void **state)
+{
+	struct ln_buf b = {0};
+
+	assert_string_equal(ln_buf_text(&b), "");
+	for (int i = 0; i < 1000; i++)
+		ln_buf_addf(&b, "%03d%s", i, "");
+	ln_buf_adds(&b, "ab");
+	ln_buf_addc(&b, '\0');
+	ln_buf_add(&b, "cd", 2);
+	assert_false(b.failed);
+	assert_int_equal(b.len, 3005);
+	assert_memory_equal(ln_buf_text(&b), "000001002", 9);
+	assert_memory_equal(ln_buf_text(&b) + 2997, "999ab\0cd", 9);
+	ln_buf_reset(&b);
+	assert_string_equal(ln_buf_text(&b), "");
+	ln_buf_done(&b);
+	assert_null(b.data);
+}
+
+static void buf_bound(void **state)
+{
+	struct ln_buf b = {.max = 10};
+
+	ln_buf_adds(&b, "12345678");
+	ln_buf_adds(&b, "901");
+	assert_true(b.failed);
+	assert_string_equal(ln_buf_text(&b), "12345678");
+	/* No text with a hole: what would fit is refused as well. */
+	ln_buf_addc(&b, '9');
+	ln_buf_addf(&b, "%d", 9);
+	assert_string_equal(ln_buf_text(&b), "12345678");
+	ln_buf_reset(&b);
+	assert_false(b.failed);
+	ln_buf_adds(&b, "1234567890");
+	assert_false(b.failed);
+	assert_string_equal(ln_buf_text(&b), "1234567890");
+	ln_buf_addf(&b, "%s", "x");
+	assert_true(b.failed);
+	assert_string_equal(ln_buf_text(&b), "1234567890");
+	ln_buf_done(&b);
+}
+
+static void buf_default_bound(void **state)
+{
+	struct ln_buf b = {0};
+	char kilo[1024];
+
+	memset(kilo, 'x', sizeof(kilo));
+	for (int i = 0; i < 1024; i++)
+		ln_buf_add(&b, kilo, sizeof(kilo));
+	assert_false(b.failed);
+	ln_buf_addc(&b, 'x');
+	assert_true(b.failed);
+	assert_int_equal(b.len, 1 << 20);
+	ln_buf_done(&b);
+}
 
 typedef void escape_fn(struct ln_buf *out, const void *bytes, size_t len);
 
@@ -314,10 +373,11 @@ static void bound_is_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(utf8_lengths),     cmocka_unit_test(escape_rows),
-	    cmocka_unit_test(word_rows),        cmocka_unit_test(json_rows),
-	    cmocka_unit_test(every_code_point), cmocka_unit_test(random_bytes),
-	    cmocka_unit_test(bound_is_kept),
+	    cmocka_unit_test(buf_grows),         cmocka_unit_test(buf_bound),
+	    cmocka_unit_test(buf_default_bound), cmocka_unit_test(utf8_lengths),
+	    cmocka_unit_test(escape_rows),       cmocka_unit_test(word_rows),
+	    cmocka_unit_test(json_rows),         cmocka_unit_test(every_code_point),
+	    cmocka_unit_test(random_bytes),      cmocka_unit_test(bound_is_kept),
 	};
 
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);
