@@ -4,13 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define HASH_NONFATAL_OOM 1 /* a failed add leaves hh.tbl NULL; else uthash calls exit() */
-#include <uthash.h>
 #include <utlist.h>
-
 #include "base/heap.h"
 #include "base/macros.h"
+#include "base/table.h"
 
 struct entry {
 	struct ln_heap_node expiry;      /* key: expires_ns */
@@ -52,7 +49,6 @@ struct ln_names {
 	size_t max, n;
 	uint64_t grace_ns;
 	uint64_t evicted;
-	uint64_t seed[2];
 	struct place *places;
 	struct owner *owners;
 };
@@ -82,25 +78,6 @@ bool ln_names_grantable(const struct ln_addr *addr)
 	return addr->family == 6 && memcmp(addr->bytes, zero, sizeof(zero)) != 0;
 }
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* Keyed: the addresses come from whoever owns a zone, who must not be able to choose them so that
- * all fall into one chain of the hash. */
-static unsigned int hash_key(const struct ln_names *n, const struct place_key *key)
-{
-	uint64_t words[3];
-
-	memcpy(words, key, sizeof(words));
-	words[1] = mix(words[1] ^ n->seed[0], words[2] ^ n->seed[1]);
-	words[0] = mix(words[0] ^ n->seed[1], words[1] ^ n->seed[0]);
-	return (unsigned int)(words[0] ^ words[0] >> 32);
-}
-
 struct ln_names *ln_names_new(size_t max, uint64_t grace_ns)
 {
 	struct ln_names *n = calloc(1, sizeof(*n));
@@ -109,9 +86,6 @@ struct ln_names *ln_names_new(size_t max, uint64_t grace_ns)
 		return NULL;
 	n->max = LN_MAX(max, (size_t)1);
 	n->grace_ns = grace_ns;
-	/* Two addresses that the kernel laid out at random, apart from each other. */
-	n->seed[0] = (uintptr_t)n * 0x9e3779b97f4a7c15ULL;
-	n->seed[1] = (uintptr_t)&ln_names_new * 0xc2b2ae3d27d4eb4fULL;
 	return n;
 }
 
@@ -130,7 +104,7 @@ static struct place *find_place(const struct ln_names *n, const struct place_key
 {
 	struct place *place;
 
-	HASH_FIND_BYHASHVALUE(hh, n->places, key, sizeof(*key), hash_key(n, key), place);
+	HASH_FIND(hh, n->places, key, sizeof(*key), place);
 	return place;
 }
 
@@ -170,7 +144,7 @@ static struct place *need_place(struct ln_names *n, const struct place_key *key,
 		return NULL;
 	place->key = *key;
 	place->owner = owner;
-	HASH_ADD_BYHASHVALUE(hh, n->places, key, sizeof(place->key), hash_key(n, key), place);
+	HASH_ADD(hh, n->places, key, sizeof(place->key), place);
 	if (!place->hh.tbl)
 		free(LN_TAKE_PTR(place));
 	return place;
