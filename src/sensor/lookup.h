@@ -11,7 +11,9 @@
 
 struct ln_lookup; /* opaque */
 
-/* names: canonical, borrowed for the object's life. At most 64 questions are under way at once. */
+/* names: canonical, borrowed for the object's life; doubles and localhost are passed over. At most
+ * 64 questions are under way at once. Nothing is sent before the first dispatch, which is due at
+ * once. A question without an address is asked again after 5 s, then at doubled times up to 1 h. */
 int ln_lookup_new(const char *const *names, size_t n_names, const struct ln_endpoint *servers,
 		  size_t n_servers, struct ln_error *err, struct ln_lookup **ret);
 void ln_lookup_free(struct ln_lookup **l);
@@ -21,5 +23,7 @@ int ln_lookup_dispatch(struct ln_lookup *l, ln_event_fn fn, void *user);
 /* How many names have never been answered. */
 size_t ln_lookup_unanswered(const struct ln_lookup *l);
 uint64_t ln_lookup_failures(const struct ln_lookup *l); /* counter */
+/* Other limits for the TTL than [5 s, 1 h]; at least 1 s. From the next answer on. */
+void ln_lookup_set_ttl_limits(struct ln_lookup *l, uint32_t min_s, uint32_t max_s);
 
 #endif
