@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include "json_fixture.h"
+#include "output_fixture.h"
+
+static json_t *logged(void)
+{
+	json_t *record;
+
+	capture_jsonl(false);
+	cap.sink->ops->finding(cap.sink, &finding);
+	record = parse_line(next_write());
+	assert_int_equal(cap.sink->written, 1);
+	capture_end();
+	return record;
+}
+
+static void test_flow_record(void **state)
+{
+	struct ln_name_evidence names[] = {named("a.example", LN_NAME_ANSWER),
+					   named("b.example", LN_NAME_UNTRUSTED)};
+	json_t *r;
+
+	names[0].pid = 7000;
+	names[0].ttl_s = 60;
+	names[0].stale = true;
+	snprintf(names[0].cname, LN_NAME_MAX, "cdn.example");
+	finding.names = names;
+	finding.n_names = 2;
+	finding.hint = "add \"a\"";
+	flow.existing = true;
+	r = logged();
+	assert_text(r, "time", "2023-10-26T14:32:07.123456Z");
+	assert_text(r, "type", "flow-open");
+	assert_text(r, "agent", "travel_agent_v1");
+	assert_number(r, "pid", 7843);
+	assert_number(r, "tid", 7844);
+	assert_text(r, "exe", "/usr/bin/python");
+	assert_int_equal(json_array_size(field(r, "args")), 2);
+	assert_text(r, "args.0", "python");
+	assert_text(r, "args.1", "/opt/agent/main.py");
+	assert_null(json_object_get(r, "args_cut"));
+	assert_text(r, "verdict", "unexpected");
+	assert_null_field(r, "rule");
+	assert_text(r, "reason", REASON);
+	assert_text(r, "hint", "add \"a\"");
+	assert_true(json_is_true(field(r, "alert")));
+	assert_text(r, "action", "logged");
+	assert_number(r, "parents.0.pid", 1234);
+	assert_text(r, "parents.0.exe", "/usr/bin/bash");
+	assert_text(r, "id", "abc0001");
+	assert_text(r, "proto", "TCP");
+	assert_text(r, "remote.ip", "104.28.14.6");
+	assert_number(r, "remote.port", 443);
+	assert_text(r, "local.ip", "10.0.0.7");
+	assert_int_equal(json_array_size(field(r, "names")), 2);
+	assert_text(r, "names.0.name", "a.example");
+	assert_text(r, "names.0.source", "answer");
+	assert_true(json_is_true(field(r, "names.0.grants")));
+	assert_true(json_is_true(field(r, "names.0.stale")));
+	assert_number(r, "names.0.ttl", 60);
+	assert_number(r, "names.0.asked_by", 7000);
+	assert_text(r, "names.0.cname", "cdn.example");
+	assert_true(json_is_false(field(r, "names.1.grants")));
+	assert_null_field(r, "names.1.asked_by");
+	assert_true(json_is_true(field(r, "existing")));
+	assert_true(json_is_false(field(r, "same_tree")));
+	assert_true(json_is_false(field(r, "mptcp")));
+	assert_true(json_is_false(field(r, "uncounted")));
+	json_decref(r);
+}
+
+static void test_allowed_flow_record(void **state)
+{
+	struct ln_rule rule = {
+	    .kind = LN_RULE_DYNAMIC, .id = 2, .line = 12, .text = (char *)"*.example.com"};
+	json_t *r;
+
+	finding.verdict = LN_VERDICT_DYNAMIC;
+	finding.alert = false;
+	finding.rule = &rule;
+	finding.rule_name = "x.example.com";
+	finding.repeat_of = 3;
+	finding.proc = NULL;
+	flow.local = (struct ln_endpoint){0};
+	r = logged();
+	assert_text(r, "verdict", "dynamic");
+	assert_number(r, "rule.id", 2);
+	assert_number(r, "rule.line", 12);
+	assert_text(r, "rule.destination", "*.example.com");
+	assert_text(r, "rule.kind", "dynamic");
+	assert_text(r, "rule.name", "x.example.com");
+	assert_true(json_is_false(field(r, "alert")));
+	assert_null_field(r, "action");
+	assert_null_field(r, "exe");
+	assert_null_field(r, "args");
+	assert_null_field(r, "local");
+	assert_null_field(r, "hint");
+	assert_number(r, "repetition", 3);
+	assert_null(json_object_get(r, "parents"));
+	json_decref(r);
+}
+
+static void test_close_record(void **state)
+{
+	struct ln_flow_end end = {.open_ns = finding.time_ns - 1500042000,
+				  .tx_bytes = UINT32_MAX + 1ULL,
+				  .rx_bytes = 2,
+				  .tx_packets = 3,
+				  .rx_packets = 4,
+				  .outcome = LN_OUTCOME_CONNECTED};
+	json_t *r;
+
+	finding.kind = LN_FINDING_FLOW_CLOSE;
+	finding.end = &end;
+	r = logged();
+	assert_text(r, "type", "flow-close");
+	assert_true(json_real_value(field(r, "duration_ms")) > 1500.0415);
+	assert_true(json_real_value(field(r, "duration_ms")) < 1500.0425);
+	assert_number(r, "tx_bytes", UINT32_MAX + 1LL);
+	assert_number(r, "rx_bytes", 2);
+	assert_number(r, "tx_packets", 3);
+	assert_number(r, "rx_packets", 4);
+	assert_text(r, "outcome", "connected");
+	assert_true(json_is_false(field(r, "evicted")));
+	json_decref(r);
+
+	flow.uncounted = true;
+	end.open_ns = finding.time_ns + 1;
+	r = logged();
+	assert_null_field(r, "tx_bytes");
+	assert_null_field(r, "rx_bytes");
+	assert_null_field(r, "tx_packets");
+	assert_null_field(r, "rx_packets");
+	assert_true(json_real_value(field(r, "duration_ms")) == 0);
+	json_decref(r);
+}
+
+static void test_dns_records(void **state)
+{
+	struct ln_addr answers[2];
+	json_t *r;
+
+	assert_true(ln_addr_parse("192.0.2.1", &answers[0]));
+	assert_true(ln_addr_parse("2001:db8::1", &answers[1]));
+	finding.kind = LN_FINDING_DNS_QUERY;
+	finding.query = "a.example";
+	finding.qtype = 28;
+	finding.trusted = true;
+	r = logged();
+	assert_text(r, "type", "dns-query");
+	assert_text(r, "query", "a.example");
+	assert_text(r, "qtype", "AAAA");
+	assert_true(json_is_true(field(r, "trusted")));
+	assert_text(r, "remote.ip", "104.28.14.6");
+	assert_null(json_object_get(r, "answers"));
+	json_decref(r);
+
+	finding.kind = LN_FINDING_DNS_ANSWER;
+	finding.query = "";
+	finding.qtype = 65399;
+	finding.rcode = 3;
+	finding.answers = answers;
+	finding.n_answers = 2;
+	r = logged();
+	assert_null_field(r, "query");
+	assert_text(r, "qtype", "TYPE65399");
+	assert_number(r, "rcode", 3);
+	assert_text(r, "answers.0", "192.0.2.1");
+	assert_text(r, "answers.1", "2001:db8::1");
+	json_decref(r);
+}
+
+static void test_process_records(void **state)
+{
+	json_t *r;
+
+	finding.kind = LN_FINDING_PROCESS;
+	finding.verdict = LN_VERDICT_NONE;
+	finding.event_kind = LN_EVENT_FORK;
+	finding.child = 7900;
+	r = logged();
+	assert_text(r, "event", "fork");
+	assert_number(r, "child", 7900);
+	assert_number(r, "parents.0.pid", 1234);
+	json_decref(r);
+
+	finding.event_kind = LN_EVENT_EXEC;
+	agent.args_cut = true;
+	r = logged();
+	assert_text(r, "event", "exec");
+	assert_true(json_is_true(field(r, "args_cut")));
+	assert_null(json_object_get(r, "child"));
+	json_decref(r);
+
+	finding.event_kind = LN_EVENT_EXIT;
+	finding.exit_status = 3 << 8;
+	r = logged();
+	assert_number(r, "status", 3);
+	assert_null(json_object_get(r, "signal"));
+	json_decref(r);
+	finding.exit_status = SIGKILL;
+	r = logged();
+	assert_number(r, "signal", SIGKILL);
+	assert_null(json_object_get(r, "status"));
+	json_decref(r);
+}
+
+static void test_other_records(void **state)
+{
+	struct ln_name_evidence e = named("a.example", LN_NAME_OWN_LOOKUP);
+	json_t *r;
+
+	finding.kind = LN_FINDING_REPEATS;
+	finding.count = 41;
+	finding.query = "a.example";
+	finding.qtype = 1;
+	r = logged();
+	assert_text(r, "type", ln_finding_kind_text(LN_FINDING_REPEATS));
+	assert_number(r, "count", 41);
+	assert_number(r, "remote.port", 443);
+	assert_text(r, "qtype", "A");
+	json_decref(r);
+	finding.flow = NULL;
+	finding.query = NULL;
+	r = logged();
+	assert_null(json_object_get(r, "remote"));
+	assert_null(json_object_get(r, "query"));
+	json_decref(r);
+
+	finding.kind = LN_FINDING_LOST;
+	finding.verdict = LN_VERDICT_NONE;
+	finding.count = 512;
+	finding.reason = "ring buffer full";
+	r = logged();
+	assert_number(r, "count", 512);
+	assert_text(r, "reason", "ring buffer full");
+	json_decref(r);
+
+	finding.kind = LN_FINDING_NAME;
+	finding.evidence = &e;
+	assert_true(ln_addr_parse("192.0.2.1", &finding.addr));
+	r = logged();
+	assert_text(r, "ip", "192.0.2.1");
+	assert_text(r, "evidence.name", "a.example");
+	assert_text(r, "evidence.source", "own-lookup");
+	json_decref(r);
+}
+
+static void test_hostile_bytes_stay_inside_their_strings(void **state)
+{
+	struct ln_name_evidence name = named("x\",\"pid\":1,\"\n\033\xff", LN_NAME_UNTRUSTED);
+	char all[258] = "x";
+	json_t *r;
+
+	/* Every byte but NUL, as one argument. */
+	for (int i = 1; i < 256; i++)
+		all[i + 1] = (char)i;
+	set_args(&agent, all, sizeof(all));
+	all[1] = '\0';
+	all[257] = '\0';
+	agent.exe = (char *)"/tmp/\"\\\xe2\x80\xae\xc3\n";
+	finding.names = &name;
+	finding.n_names = 1;
+	finding.agent_name = "a\"\x1b";
+	r = logged();
+	assert_number(r, "pid", 7843);
+	assert_text(r, "exe", "/tmp/\"\\\xe2\x80\xae\xef\xbf\xbd\n");
+	assert_text(r, "agent", "a\"\x1b");
+	assert_text(r, "names.0.name", "x\",\"pid\":1,\"\n\033\xef\xbf\xbd");
+	assert_int_equal(json_array_size(field(r, "args")), 2);
+	assert_has(json_string_value(field(r, "args.1")), " !\"#$%&'()*+,-./0123456789:;<=>?@");
+	json_decref(r);
+}
+
+static void test_secrets_in_the_log(void **state)
+{
+	json_t *r;
+
+	set_args(&agent, ARGS("curl\0--token\0t0p\0https://u:pw@e.example"));
+	r = logged();
+	assert_text(r, "args.2", R);
+	assert_text(r, "args.3", "https://u:" R "@e.example");
+	json_decref(r);
+
+	capture_jsonl(true);
+	cap.sink->ops->finding(cap.sink, &finding);
+	r = parse_line(next_write());
+	assert_text(r, "args.2", "t0p");
+	json_decref(r);
+	capture_end();
+}
+
+static void test_header_and_summary_records(void **state)
+{
+	static const char *const blind[] = {"UDP byte counts", "\"x\""};
+	static const char *const unused[] = {"a.example 443/TCP"};
+	struct ln_engine_summary sum = {.flows = 12, .violations = 2, .lost = 3};
+	json_t *r;
+
+	sum.by_verdict[LN_VERDICT_UNEXPECTED] = 2;
+	capture_jsonl(false);
+	cap.sink->ops->header(cap.sink, &(struct ln_sink_header){.version = "0.1.0",
+								 .sensor = "bpf",
+								 .n_rules = 3,
+								 .blind = blind,
+								 .n_blind = 2,
+								 .root_pid = 99,
+								 .wall_ns = WALL_NS});
+	next_write();
+	assert_int_equal(strncmp(cap.text, "{\"schema\":1,\"type\":\"header\",", 28), 0);
+	r = parse_line(cap.text);
+	assert_text(r, "time", "2023-10-26T14:32:07.123456Z");
+	assert_text(r, "linnet", "0.1.0");
+	assert_text(r, "sensor", "bpf");
+	assert_null_field(r, "agent");
+	assert_null_field(r, "policy");
+	assert_number(r, "rules", 3);
+	assert_number(r, "pid", 99);
+	assert_text(r, "blind.1", "\"x\"");
+	json_decref(r);
+
+	cap.sink->ops->summary(cap.sink, &sum, unused, 1);
+	r = parse_line(next_write());
+	assert_text(r, "type", "summary");
+	assert_number(r, "flows", 12);
+	assert_number(r, "violations", 2);
+	assert_number(r, "lost", 3);
+	assert_number(r, "log_dropped", 0);
+	assert_number(r, "by_verdict.unexpected", 2);
+	assert_number(r, "by_verdict.expected", 0);
+	assert_text(r, "unused_rules.0", "a.example 443/TCP");
+	assert_number(r, "unused_rules_count", 1);
+	json_decref(r);
+	capture_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup(test_flow_record, setup),
+	    cmocka_unit_test_setup(test_allowed_flow_record, setup),
+	    cmocka_unit_test_setup(test_close_record, setup),
+	    cmocka_unit_test_setup(test_dns_records, setup),
+	    cmocka_unit_test_setup(test_process_records, setup),
+	    cmocka_unit_test_setup(test_other_records, setup),
+	    cmocka_unit_test_setup(test_hostile_bytes_stay_inside_their_strings, setup),
+	    cmocka_unit_test_setup(test_secrets_in_the_log, setup),
+	    cmocka_unit_test_setup(test_header_and_summary_records, setup),
+	};
+
+	return cmocka_run_group_tests_name("record", tests, NULL, NULL);
+}
