@@ -1,1 +1,369 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include "base/log.h"
+#include "cgroup.h"
+#include "launch.h"
+#include "loop.h"
+#include "privileges.h"
+#include "supervise.h"
+
+#define CGROUP_WAIT_MS 2000
+
+/* What the launcher found when it was started; the agent gets it back. */
+struct inherited {
+	sigset_t mask;
+	struct sigaction child, pipe;
+};
+
+struct channels {
+	int go[2];   /* launcher → agent: one byte, or the end of the launcher */
+	int exec[2]; /* agent → launcher: struct ln_exec_failure */
+	int ctl[2];  /* launcher ↔ monitor: LN_CTL_* */
+};
+
+static void close_channels(struct channels *ch)
+{
+	int *fds = (int *)ch;
+
+	for (size_t i = 0; i < sizeof(*ch) / sizeof(int); i++)
+		ln_closep(&fds[i]);
+}
+
+static int open_channels(struct channels *ch, struct ln_error *err)
+{
+	if (pipe2(ch->go, O_CLOEXEC) == 0 && pipe2(ch->exec, O_CLOEXEC) == 0 &&
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ch->ctl) == 0)
+		return 0;
+	return ln_error_set(err, errno, "no pipe can be made: %s", strerror(errno));
+}
+
+static void take_signals(struct inherited *ret)
+{
+	const struct sigaction dfl = {.sa_handler = SIG_DFL};
+	sigset_t mask;
+
+	ln_supervise_mask(&mask);
+	sigprocmask(SIG_BLOCK, &mask, &ret->mask);
+	/* A parent that ignores SIGCHLD would have our children reaped unseen. */
+	sigaction(SIGCHLD, &dfl, &ret->child);
+	const struct sigaction ign = {.sa_handler = SIG_IGN};
+	sigaction(SIGPIPE, &ign, &ret->pipe);
+}
+
+static void give_signals_back(const struct inherited *in)
+{
+	sigaction(SIGCHLD, &in->child, NULL);
+	sigaction(SIGPIPE, &in->pipe, NULL);
+	sigprocmask(SIG_SETMASK, &in->mask, NULL);
+}
+
+/* Runs in the agent's process. Nothing of linnet's is open in it but the pipes, and those close
+ * when the command is executed. */
+static int become_agent(const struct ln_launch_config *c, struct channels *ch,
+			const struct inherited *in)
+{
+	struct ln_exec_failure failure = {.stage = LN_EXEC_IDENTITY};
+	char go;
+
+	ln_closep(&ch->go[1]);
+	ln_closep(&ch->exec[0]);
+	ln_closep(&ch->ctl[0]);
+	ln_closep(&ch->ctl[1]);
+	ssize_t n;
+	do
+		n = read(ch->go[0], &go, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		return LN_EXIT_FAILED;
+	int r = ln_identity_apply(c->identity);
+	if (r == 0) {
+		give_signals_back(in);
+		execvp(c->argv[0], c->argv);
+		r = -errno;
+		failure.stage = LN_EXEC_COMMAND;
+	}
+	failure.code = -r;
+	n = write(ch->exec[1], &failure, sizeof(failure));
+	return LN_EXIT_FAILED;
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Descriptors that the caller passed are the agent's: if linnet kept copies, whoever waits for the
+ * end of such a pipe would wait for linnet. Called before linnet opens anything else. */
+static void close_inherited(const struct channels *ch)
+{
+	int keep[sizeof(*ch) / sizeof(int)], from = STDERR_FILENO + 1;
+
+	memcpy(keep, ch, sizeof(keep));
+	qsort(keep, LN_ARRAY_SIZE(keep), sizeof(keep[0]), compare_ints);
+	for (size_t i = 0; i < LN_ARRAY_SIZE(keep); i++) {
+		if (keep[i] > from)
+			close_range((unsigned)from, (unsigned)keep[i] - 1, 0);
+		from = LN_MAX(from, keep[i] + 1);
+	}
+	close_range((unsigned)from, ~0U, 0);
+}
+
+static void close_stdio(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	/* Standard output too: whoever reads the agent's must see its end when the agent ends. */
+	dup2(fd, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+static void block_for_loop(bool hangup)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGTERM);
+	if (hangup)
+		sigaddset(&mask, SIGHUP);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+static int start_watch(const struct ln_watch_config *c, struct ln_error *err, struct ln_watch **ret)
+{
+	const struct rlimit no_core = {0};
+	struct ln_watch *w = NULL;
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	int r = ln_watch_prepare(c, err, &w);
+	if (r == 0)
+		r = ln_watch_drop(w, err);
+	if (r == 0)
+		r = ln_watch_begin(w, err);
+	if (r < 0) {
+		ln_watch_free(&w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+static int watch_until_end(struct ln_watch *w, int ctl_fd)
+{
+	const struct ln_loop_config loop = {.watch = w, .ctl_fd = ctl_fd, .hangup = ctl_fd < 0};
+	struct ln_error err = {0};
+	enum ln_loop_end end;
+
+	int r = ln_loop_run(&loop, &err, &end);
+	if (r < 0)
+		ln_log(LN_LOG_ERROR, "%s", err.text);
+	else if (end == LN_LOOP_CANCELED)
+		return LN_MONITOR_CLEAN;
+	ln_watch_finish(w);
+	if (r < 0)
+		return LN_EXIT_FAILED;
+	bool alerts = ln_watch_violations(w) > 0;
+	if (end == LN_LOOP_QUIT)
+		return alerts ? LN_MONITOR_QUIT_ALERTS : LN_MONITOR_QUIT_CLEAN;
+	return alerts ? LN_MONITOR_ALERTS : LN_MONITOR_CLEAN;
+}
+
+static int become_monitor(const struct ln_launch_config *c, struct channels *ch,
+			  struct ln_cgroup *cgroup, pid_t agent)
+{
+	const struct sigaction ign = {.sa_handler = SIG_IGN};
+	const char ready = LN_CTL_READY;
+	struct ln_watch_config config = c->watch;
+	struct ln_error err = {0};
+	struct ln_watch *w = NULL;
+
+	LN_AUTO_CLOSE int ctl = LN_TAKE_FD(ch->ctl[1]);
+	close_channels(ch);
+	setsid();
+	prctl(PR_SET_NAME, "linnet-monitor");
+	close_stdio();
+	sigaction(SIGHUP, &ign, NULL);
+	block_for_loop(false);
+	config.pids = &agent;
+	config.n_pids = 1;
+	config.cgroup_fd = cgroup->fd;
+	int r = start_watch(&config, &err, &w);
+	ln_cgroup_close(cgroup);
+	if (r < 0) {
+		ln_log(LN_LOG_ERROR, "%s", err.text);
+		return LN_EXIT_FAILED;
+	}
+	int status = LN_EXIT_FAILED;
+	if (send(ctl, &ready, 1, MSG_NOSIGNAL) == 1)
+		status = watch_until_end(w, ctl);
+	ln_watch_free(&w);
+	return status;
+}
+
+static void sweep(void)
+{
+	LN_AUTO_CLOSE int root = -1;
+
+	if (ln_cgroup_root(NULL, &root) < 0)
+		return;
+	unsigned n = ln_cgroup_sweep(root);
+	if (n)
+		ln_log(LN_LOG_INFO, "%u cgroup%s left by an earlier watch removed", n,
+		       n == 1 ? "" : "s");
+}
+
+/* What the agent's end means to the caller (linnet(1), EXIT STATUS). */
+static int exit_status(const struct ln_launch_config *c, const struct ln_supervisor *s)
+{
+	if (s->failed) {
+		bool missing = s->failure.code == ENOENT || s->failure.code == ENOTDIR;
+		if (s->failure.stage == LN_EXEC_IDENTITY) {
+			ln_log(LN_LOG_ERROR, "cannot become the agent's user: %s",
+			       strerror(s->failure.code));
+			return LN_EXIT_FAILED;
+		}
+		ln_log(LN_LOG_ERROR, "cannot run %s: %s", c->argv[0],
+		       missing && !strchr(c->argv[0], '/') ? "command not found"
+							   : strerror(s->failure.code));
+		return missing ? LN_EXIT_NOT_FOUND : LN_EXIT_CANNOT_RUN;
+	}
+	/* A watch that broke off cannot say that nothing happened. */
+	bool clean = WIFEXITED(s->monitor_status) &&
+		     (WEXITSTATUS(s->monitor_status) == LN_MONITOR_CLEAN ||
+		      WEXITSTATUS(s->monitor_status) == LN_MONITOR_QUIT_CLEAN);
+	if (c->alert_code && !clean)
+		return c->alert_code;
+	if (WIFSIGNALED(s->agent_status))
+		return LN_EXIT_SIGNAL + WTERMSIG(s->agent_status);
+	return WEXITSTATUS(s->agent_status);
+}
+
+/* Ends what was started so far; the agent has not run and goes by the end of its pipe. A monitor
+ * that has failed by itself has said why: it is not killed. */
+static int give_up(struct ln_supervisor *s, struct channels *ch, bool kill_monitor)
+{
+	if (kill_monitor && s->monitor)
+		kill(s->monitor, SIGKILL);
+	ln_closep(&ch->go[1]);
+	ln_closep(&s->ctl_fd);
+	if (s->monitor)
+		waitpid(s->monitor, &s->monitor_status, 0);
+	if (!kill_monitor && WIFSIGNALED(s->monitor_status))
+		ln_log(LN_LOG_ERROR, "the monitor was killed by signal %d while it started",
+		       WTERMSIG(s->monitor_status));
+	if (s->agent)
+		waitpid(s->agent, &s->agent_status, 0);
+	return s->start_signal ? LN_EXIT_SIGNAL + s->start_signal : LN_EXIT_FAILED;
+}
+
+static int start(const struct ln_launch_config *c, struct channels *ch, const struct inherited *in,
+		 struct ln_cgroup *cgroup, struct ln_supervisor *s, struct ln_error *err)
+{
+	bool root = geteuid() == 0;
+
+	s->agent = fork();
+	if (s->agent == 0)
+		_exit(become_agent(c, ch, in));
+	if (s->agent < 0) {
+		s->agent = 0;
+		return ln_error_set(err, errno, "no process can be made: %s", strerror(errno));
+	}
+	close_inherited(ch);
+	if (root && c->watch.kind->cgroup) {
+		struct ln_error why = {0};
+		int r = ln_cgroup_make(getpid(), &why, cgroup);
+		if (r == 0)
+			r = ln_cgroup_enter(cgroup, s->agent, &why);
+		if (r < 0)
+			ln_log(LN_LOG_WARNING, "bytes are not counted: %s", why.text);
+	}
+	s->monitor = fork();
+	if (s->monitor == 0)
+		_exit(become_monitor(c, ch, cgroup, s->agent));
+	if (s->monitor < 0) {
+		s->monitor = 0;
+		return ln_error_set(err, errno, "no process can be made: %s", strerror(errno));
+	}
+	return root ? ln_privileges_keep_kill(err) : 0;
+}
+
+static int supervise(const struct ln_launch_config *c, struct channels *ch, struct ln_supervisor *s)
+{
+	if (!ln_supervise_wait_ready(s))
+		return give_up(s, ch, s->start_signal != 0);
+	if (write(ch->go[1], "g", 1) != 1)
+		return give_up(s, ch, true);
+	ln_closep(&ch->go[1]);
+	if (geteuid() == 0)
+		sweep();
+	ln_supervise_run(s);
+	return exit_status(c, s);
+}
+
+int ln_launch_run(const struct ln_launch_config *c)
+{
+	struct channels ch = {{-1, -1}, {-1, -1}, {-1, -1}};
+	struct ln_cgroup cgroup = LN_CGROUP_NONE;
+	struct ln_supervisor s = {.ctl_fd = -1, .exec_fd = -1, .signal_fd = -1, .tty_fd = -1};
+	struct ln_error err = {0};
+	struct inherited in;
+	int status;
+
+	take_signals(&in);
+	int r = open_channels(&ch, &err);
+	if (r == 0)
+		r = start(c, &ch, &in, &cgroup, &s, &err);
+	pid_t agent = s.agent, monitor = s.monitor;
+	ln_closep(&ch.go[0]);
+	ln_closep(&ch.exec[1]);
+	ln_closep(&ch.ctl[1]);
+	if (r == 0)
+		r = ln_supervise_init(&s, LN_TAKE_FD(ch.ctl[0]), LN_TAKE_FD(ch.exec[0]), &err);
+	s.agent = agent;
+	s.monitor = monitor;
+	s.agent_name = ln_policy_agent_name(c->watch.policy);
+	if (r < 0) {
+		ln_log(LN_LOG_ERROR, "%s", err.text);
+		ln_closep(&ch.ctl[0]);
+		status = give_up(&s, &ch, true);
+	} else {
+		status = supervise(c, &ch, &s);
+	}
+	/* Told to leave while processes live, or blind: nothing to wait for. */
+	bool ended =
+	    WIFEXITED(s.monitor_status) && WEXITSTATUS(s.monitor_status) <= LN_MONITOR_ALERTS;
+	ln_cgroup_remove(&cgroup, ended ? CGROUP_WAIT_MS : 0);
+	ln_supervise_done(&s);
+	close_channels(&ch);
+	return status;
+}
+
+int ln_launch_attach(const struct ln_watch_config *c, int alert_code)
+{
+	const struct sigaction ign = {.sa_handler = SIG_IGN};
+	struct ln_error err = {0};
+	struct ln_watch *w = NULL;
+
+	sigaction(SIGPIPE, &ign, NULL);
+	block_for_loop(true);
+	int r = start_watch(c, &err, &w);
+	if (r < 0) {
+		ln_log(LN_LOG_ERROR, "%s", err.text);
+		return LN_EXIT_FAILED;
+	}
+	int status = watch_until_end(w, -1);
+	ln_watch_free(&w);
+	if (status == LN_MONITOR_ALERTS || status == LN_MONITOR_QUIT_ALERTS)
+		return alert_code;
+	return status == LN_EXIT_FAILED ? LN_EXIT_FAILED : 0;
+}

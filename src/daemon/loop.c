@@ -1,1 +1,242 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <systemd/sd-event.h>
+#include "base/log.h"
+#include "cgroup.h"
+#include "loop.h"
+
+/* Background processes that end together with the agent are no news. */
+#define LEFT_BEHIND_US 300000
+#define TIMER_SLACK_US 10000
+
+struct loop {
+	struct ln_watch *watch;  /* borrowed */
+	sd_event *event;         /* owned */
+	sd_event_source *timer;  /* owned; the engine's deadline */
+	sd_event_source *behind; /* owned; NULL until the agent has ended */
+	uint64_t armed_ns;
+	size_t pids_left; /* attached processes whose end is awaited */
+	bool attached;
+	bool agent_started; /* or there is nobody who could tell */
+	bool cgroup_emptied;
+	enum ln_loop_end end;
+};
+
+static void quit(struct loop *l, enum ln_loop_end end)
+{
+	l->end = end;
+	sd_event_exit(l->event, 0);
+}
+
+static int on_sensor(sd_event_source *s, int fd, uint32_t revents, void *user)
+{
+	struct loop *l = user;
+
+	/* An error ends sd_event_loop with it. */
+	return ln_watch_dispatch_sensor(l->watch);
+}
+
+static int on_lookup(sd_event_source *s, int fd, uint32_t revents, void *user)
+{
+	struct loop *l = user;
+	int r = ln_watch_dispatch_lookup(l->watch);
+
+	if (r < 0) {
+		ln_log(LN_LOG_WARNING, "the names of the policy are no longer looked up: %s",
+		       strerror(-r));
+		sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	}
+	return 0;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct loop *l = user;
+
+	l->armed_ns = UINT64_MAX;
+	ln_watch_tick(l->watch);
+	return 0;
+}
+
+static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *user)
+{
+	quit(user, LN_LOOP_QUIT);
+	return 0;
+}
+
+static int on_ctl(sd_event_source *s, int fd, uint32_t revents, void *user)
+{
+	struct loop *l = user;
+	char message = 0;
+	ssize_t n = recv(fd, &message, 1, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0) {
+		/* The launcher was killed. The agent lives, so the watch goes on. */
+		l->agent_started = true;
+		return sd_event_source_set_enabled(s, SD_EVENT_OFF);
+	}
+	if (message == LN_CTL_STARTED)
+		l->agent_started = true;
+	else if (message == LN_CTL_CANCELED)
+		quit(l, LN_LOOP_CANCELED);
+	else if (message == LN_CTL_QUIT)
+		quit(l, LN_LOOP_QUIT);
+	return 0;
+}
+
+static int on_cgroup(sd_event_source *s, int fd, uint32_t revents, void *user)
+{
+	struct loop *l = user;
+
+	l->cgroup_emptied = ln_cgroup_populated(fd) == 0;
+	return 0;
+}
+
+static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *user)
+{
+	struct loop *l = user;
+
+	/* Its children are in events that may be unread yet: read them before anything is over. */
+	l->pids_left--;
+	ln_watch_drain(l->watch);
+	return sd_event_source_set_enabled(s, SD_EVENT_OFF);
+}
+
+static int on_left_behind(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct loop *l = user;
+	size_t n = ln_watch_living(l->watch);
+
+	ln_log(LN_LOG_NOTICE,
+	       "%zu process%s of the agent %s still running; linnet goes on watching until %s "
+	       "(Ctrl-C ends the watch)",
+	       n, n == 1 ? "" : "es", n == 1 ? "is" : "are", n == 1 ? "it ends" : "they end");
+	return 0;
+}
+
+static bool is_over(const struct loop *l)
+{
+	if (!l->agent_started)
+		return false;
+	if (ln_watch_tree_ended(l->watch))
+		return true;
+	/* When events were lost an exit may be among them: then the cgroup has the last word. */
+	if (l->cgroup_emptied && ln_watch_lost(l->watch) > 0)
+		return true;
+	return l->pids_left == 0 && ln_watch_living(l->watch) == 0;
+}
+
+static int arm_timer(struct loop *l)
+{
+	uint64_t deadline = ln_watch_deadline(l->watch);
+
+	if (deadline == l->armed_ns)
+		return 0;
+	l->armed_ns = deadline;
+	if (deadline == UINT64_MAX)
+		return sd_event_source_set_enabled(l->timer, SD_EVENT_OFF);
+	int r = sd_event_source_set_time(l->timer, deadline / 1000 + 1);
+	return r < 0 ? r : sd_event_source_set_enabled(l->timer, SD_EVENT_ONESHOT);
+}
+
+/* After each round, when all that was due has been dispatched. */
+static int on_round(sd_event_source *s, void *user)
+{
+	struct loop *l = user;
+
+	ln_watch_settle(l->watch);
+	if (is_over(l)) {
+		quit(l, l->end);
+		return 0;
+	}
+	if (!l->behind && !l->attached && l->agent_started && ln_watch_root_ended(l->watch)) {
+		int r =
+		    sd_event_add_time_relative(l->event, &l->behind, CLOCK_MONOTONIC,
+					       LEFT_BEHIND_US, TIMER_SLACK_US, on_left_behind, l);
+		if (r < 0)
+			return r;
+	}
+	return arm_timer(l);
+}
+
+static int add_pidfds(struct loop *l)
+{
+	for (size_t i = 0; i < LN_WATCH_PIDS_MAX; i++) {
+		int fd = ln_watch_pidfd(l->watch, i);
+		if (fd < 0)
+			continue;
+		int r = sd_event_add_io(l->event, NULL, fd, EPOLLIN, on_pidfd, l);
+		if (r < 0)
+			return r;
+		l->pids_left++;
+	}
+	return 0;
+}
+
+static int add_signals(struct loop *l, bool hangup)
+{
+	int r = sd_event_add_signal(l->event, NULL, SIGINT, on_signal, l);
+
+	if (r >= 0)
+		r = sd_event_add_signal(l->event, NULL, SIGTERM, on_signal, l);
+	if (r >= 0 && hangup)
+		r = sd_event_add_signal(l->event, NULL, SIGHUP, on_signal, l);
+	return r;
+}
+
+static int add_sources(struct loop *l, const struct ln_loop_config *c)
+{
+	int fd = ln_watch_lookup_fd(l->watch);
+	int r =
+	    sd_event_add_io(l->event, NULL, ln_watch_sensor_fd(l->watch), EPOLLIN, on_sensor, l);
+
+	if (r >= 0 && fd >= 0)
+		r = sd_event_add_io(l->event, NULL, fd, EPOLLIN, on_lookup, l);
+	fd = ln_watch_cgroup_fd(l->watch);
+	if (r >= 0 && fd >= 0)
+		r = sd_event_add_io(l->event, NULL, fd, EPOLLPRI, on_cgroup, l);
+	if (r >= 0 && c->ctl_fd >= 0)
+		r = sd_event_add_io(l->event, NULL, c->ctl_fd, EPOLLIN, on_ctl, l);
+	if (r >= 0)
+		r = sd_event_add_time(l->event, &l->timer, CLOCK_MONOTONIC, UINT64_MAX,
+				      TIMER_SLACK_US, on_timer, l);
+	if (r >= 0)
+		r = add_pidfds(l);
+	if (r >= 0)
+		r = add_signals(l, c->hangup);
+	if (r >= 0)
+		r = sd_event_add_post(l->event, NULL, on_round, l);
+	return r;
+}
+
+int ln_loop_run(const struct ln_loop_config *c, struct ln_error *err, enum ln_loop_end *ret)
+{
+	struct loop l = {
+	    .watch = c->watch,
+	    .armed_ns = UINT64_MAX,
+	    .attached = c->ctl_fd < 0,
+	    .agent_started = c->ctl_fd < 0,
+	    .end = LN_LOOP_TREE_ENDED,
+	};
+	int r = sd_event_new(&l.event);
+
+	if (r >= 0)
+		r = add_sources(&l, c);
+	if (r >= 0)
+		r = arm_timer(&l);
+	if (r >= 0)
+		r = sd_event_loop(l.event);
+	sd_event_source_unref(l.timer);
+	sd_event_source_unref(l.behind);
+	sd_event_unref(l.event);
+	if (r < 0)
+		return ln_error_set(err, -r, "the watch cannot go on: %s", strerror(-r));
+	*ret = l.end;
+	return 0;
+}

@@ -1,1 +1,292 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "watch_impl.h"
+
+#define HINT_PERMITTED_NS (60 * LN_NS_PER_S)
+#define HINT_TOLD_NS      (1 * LN_NS_PER_S)
+#define UNUSED_RULES_MAX  1000
+
+/* How long the sensor need not wake us for this destination; 0: it must. */
+static uint64_t hint_until(const struct ln_finding *f)
+{
+	uint64_t until = f->time_ns + HINT_PERMITTED_NS;
+
+	if (f->verdict == LN_VERDICT_NONE)
+		return 0;
+	if (f->verdict == LN_VERDICT_UNEXPECTED)
+		return f->time_ns + HINT_TOLD_NS;
+	if (!f->rule_name)
+		return until;
+	/* A name permits no longer than its evidence does; when that is over, judge again at once.
+	 */
+	uint64_t evidence = 0;
+	for (size_t i = 0; i < f->n_names; i++)
+		if (f->names[i].grants && strcmp(f->names[i].name, f->rule_name) == 0)
+			evidence = LN_MAX(evidence, f->names[i].expires_ns);
+	return LN_MIN(until, evidence);
+}
+
+static void on_finding(const struct ln_finding *f, void *user)
+{
+	struct ln_watch *w = user;
+
+	for (size_t i = 0; i < w->n_sinks; i++)
+		w->sinks[i]->ops->finding(w->sinks[i], f);
+	if (f->kind != LN_FINDING_FLOW_OPEN || !f->flow || !w->sensor->ops->hint)
+		return;
+	const struct ln_hint hint = {
+	    .agent = f->agent,
+	    .proto = f->flow->proto,
+	    .remote = f->flow->remote,
+	    .until_ns = hint_until(f),
+	};
+	if (hint.until_ns > f->time_ns)
+		w->sensor->ops->hint(w->sensor, &hint);
+}
+
+void ln_watch_event(const struct ln_event *ev, void *user)
+{
+	struct ln_watch *w = user;
+
+	ln_engine_feed(w->engine, ev);
+	switch (ev->kind) {
+	case LN_EVENT_EXIT:
+		w->root_ended = w->root_ended || ev->pid == (uint32_t)w->c.pids[0];
+		w->seen = true;
+		break;
+	case LN_EVENT_FORK:
+	case LN_EVENT_ADOPT:
+	case LN_EVENT_EXEC:
+		w->seen = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static int make_sinks(struct ln_watch *w, struct ln_error *err)
+{
+	const struct ln_console_config console = {
+	    .fd = STDERR_FILENO,
+	    .quiet = w->c.quiet,
+	    .color = w->c.color,
+	    .show_args = w->c.show_args,
+	};
+	const struct ln_jsonl_config jsonl = {.fd = w->log_fd, .show_args = w->c.show_args};
+
+	if (ln_sink_console_new(&console, &w->sinks[0]) < 0)
+		return ln_error_set(err, ENOMEM, "out of memory");
+	w->n_sinks = 1;
+	if (ln_sink_jsonl_new(&jsonl, &w->sinks[1]) < 0)
+		return ln_error_set(err, ENOMEM, "out of memory");
+	w->log_fd = -1;
+	w->n_sinks = 2;
+	return 0;
+}
+
+static int make_engine(struct ln_watch *w, struct ln_error *err)
+{
+	const struct ln_engine_config config = {
+	    .policy = w->c.policy,
+	    .agent = LN_WATCH_AGENT,
+	    .resolvers = w->resolvers,
+	    .n_resolvers = w->n_resolvers,
+	    .search = w->resolv.search,
+	    .n_search = w->resolv.n_search,
+	    .on_finding = on_finding,
+	    .user = w,
+	};
+	int r = ln_engine_new(&config, &w->engine);
+
+	return r < 0 ? ln_error_set(err, -r, "the engine cannot start: %s", strerror(-r)) : 0;
+}
+
+int ln_watch_begin(struct ln_watch *w, struct ln_error *err)
+{
+	struct ln_error lookup_err = {0};
+
+	ln_watch_read_resolvers(w);
+	int r = make_engine(w, err);
+	if (r < 0)
+		return r;
+	r = make_sinks(w, err);
+	if (r < 0)
+		return r;
+	ln_watch_tell_header(w);
+	ln_watch_tell_gaps(w);
+	ln_watch_feed_hosts(w);
+	/* Without them the agent's own answers still count: worth a word, not an end. */
+	if (ln_watch_start_lookups(w, &lookup_err) < 0)
+		ln_log(LN_LOG_WARNING, "the names of the policy are not looked up: %s",
+		       lookup_err.text);
+	ln_watch_settle(w);
+	return 0;
+}
+
+void ln_watch_free(struct ln_watch **w)
+{
+	if (!*w)
+		return;
+	for (size_t i = 0; i < SINKS_MAX; i++)
+		ln_sink_free(&(*w)->sinks[i]);
+	ln_lookup_free(&(*w)->lookup);
+	ln_sensor_free(&(*w)->sensor);
+	ln_engine_free(&(*w)->engine);
+	free((*w)->lookup_names);
+	ln_agent_file_done(&(*w)->hosts);
+	ln_agent_file_done(&(*w)->resolv_file);
+	ln_closep(&(*w)->log_fd);
+	ln_closep(&(*w)->cgroup_events);
+	for (size_t i = 0; i < LN_ARRAY_SIZE((*w)->pidfds); i++)
+		ln_closep(&(*w)->pidfds[i]);
+	free(*w);
+	*w = NULL;
+}
+
+int ln_watch_sensor_fd(const struct ln_watch *w)
+{
+	return w->sensor->ops->fd(w->sensor);
+}
+
+int ln_watch_lookup_fd(const struct ln_watch *w)
+{
+	return w->lookup ? ln_lookup_fd(w->lookup) : -1;
+}
+
+int ln_watch_cgroup_fd(const struct ln_watch *w)
+{
+	return w->cgroup_events;
+}
+
+int ln_watch_pidfd(const struct ln_watch *w, size_t i)
+{
+	return i < LN_ARRAY_SIZE(w->pidfds) ? w->pidfds[i] : -1;
+}
+
+int ln_watch_dispatch_sensor(struct ln_watch *w)
+{
+	return w->sensor->ops->dispatch(w->sensor, ln_watch_event, w);
+}
+
+int ln_watch_dispatch_lookup(struct ln_watch *w)
+{
+	return ln_lookup_dispatch(w->lookup, ln_watch_event, w);
+}
+
+void ln_watch_drain(struct ln_watch *w)
+{
+	w->sensor->ops->drain(w->sensor, ln_watch_event, w);
+}
+
+void ln_watch_settle(struct ln_watch *w)
+{
+	for (size_t i = 0; i < w->n_sinks; i++) {
+		struct ln_sink *s = w->sinks[i];
+		if (s->ops->flush)
+			s->ops->flush(s);
+		if (s->dropped == 0 || w->sink_told[i])
+			continue;
+		w->sink_told[i] = true;
+		ln_log(LN_LOG_ERROR,
+		       "the %s cannot be written (%s): records are being lost; the watch goes on",
+		       i == 1 ? w->log_path : "terminal", strerror(s->error));
+	}
+}
+
+uint64_t ln_watch_deadline(const struct ln_watch *w)
+{
+	return ln_engine_deadline(w->engine);
+}
+
+void ln_watch_tick(struct ln_watch *w)
+{
+	ln_engine_tick(w->engine, ln_clock_mono_ns(), ln_clock_wall_ns());
+}
+
+bool ln_watch_root_ended(const struct ln_watch *w)
+{
+	return w->root_ended;
+}
+
+bool ln_watch_tree_ended(const struct ln_watch *w)
+{
+	return w->seen && ln_engine_living(w->engine) == 0;
+}
+
+size_t ln_watch_living(const struct ln_watch *w)
+{
+	return ln_engine_living(w->engine);
+}
+
+static struct ln_engine_summary sums(const struct ln_watch *w)
+{
+	struct ln_engine_summary sum = {0};
+
+	ln_engine_summary(w->engine, &sum);
+	return sum;
+}
+
+uint64_t ln_watch_lost(const struct ln_watch *w)
+{
+	return sums(w).lost;
+}
+
+uint64_t ln_watch_violations(const struct ln_watch *w)
+{
+	const struct ln_engine_summary sum = sums(w);
+
+	return sum.violations + sum.dns_unexpected;
+}
+
+/* "weather.service.com 443/TCP (line 7)"; those over the bound are counted in one last entry. */
+static size_t unused_rules(const struct ln_watch *w, char **ret, size_t max)
+{
+	size_t n = 0, over = 0;
+	char ports[128];
+
+	for (size_t i = 0; i < ln_policy_rules(w->c.policy); i++) {
+		const struct ln_rule *rule = ln_policy_rule(w->c.policy, i);
+		if (ln_engine_rule_hits(w->engine, i) > 0)
+			continue;
+		if (n == max - 1) {
+			over++;
+			continue;
+		}
+		struct ln_buf text = {0};
+		ln_buf_addf(&text, "%s %s (line %u)", rule->text,
+			    ln_rule_ports_text(rule, ports, sizeof(ports)), rule->line);
+		ret[n] = strdup(ln_buf_text(&text));
+		ln_buf_done(&text);
+		n += ret[n] != NULL;
+	}
+	if (over && asprintf(&ret[n], "… and %zu more", over) >= 0)
+		n++;
+	return n;
+}
+
+void ln_watch_finish(struct ln_watch *w)
+{
+	char *unused[UNUSED_RULES_MAX];
+
+	ln_watch_drain(w);
+	ln_engine_finish(w->engine, ln_clock_mono_ns(), ln_clock_wall_ns());
+	const struct ln_engine_summary sum = sums(w);
+	size_t n = unused_rules(w, unused, LN_ARRAY_SIZE(unused));
+	for (size_t i = 0; i < w->n_sinks; i++)
+		if (w->sinks[i]->ops->summary)
+			w->sinks[i]->ops->summary(w->sinks[i], &sum, (const char *const *)unused,
+						  n);
+	for (size_t i = 0; i < n; i++)
+		free(unused[i]);
+	ln_watch_settle(w);
+	if (w->sinks[1]->dropped > 0)
+		ln_log(LN_LOG_ERROR, "%llu records are missing in %s",
+		       (unsigned long long)w->sinks[1]->dropped, w->log_path);
+	if (w->lookup && ln_lookup_unanswered(w->lookup) > 0)
+		ln_log(LN_LOG_INFO, "%zu names of the policy were never answered to linnet itself",
+		       ln_lookup_unanswered(w->lookup));
+}

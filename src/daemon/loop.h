@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The event loop around a watch (sd-event): what it waits on, and when it is over. The caller has
+ * blocked SIGINT, SIGTERM and, for `hangup`, SIGHUP. */
+#ifndef LINNET_DAEMON_LOOP_H
+#define LINNET_DAEMON_LOOP_H
+
+#include "watch.h"
+
+/* What the launcher and the monitor say to each other, one byte a message. */
+#define LN_CTL_READY    'R' /* monitor: the watch has begun, the agent may run */
+#define LN_CTL_STARTED  'S' /* launcher: the agent has been executed */
+#define LN_CTL_CANCELED 'F' /* launcher: it could not be; nothing is to be told */
+#define LN_CTL_QUIT     'Q' /* launcher: end the watch, whoever still runs */
+
+enum ln_loop_end {
+	LN_LOOP_TREE_ENDED,
+	LN_LOOP_QUIT,     /* by a signal or the launcher */
+	LN_LOOP_CANCELED, /* the agent never ran */
+};
+
+struct ln_loop_config {
+	struct ln_watch *watch; /* borrowed */
+	int ctl_fd;             /* borrowed; to the launcher; -1: attached */
+	bool hangup;            /* SIGHUP ends the watch too */
+};
+
+int ln_loop_run(const struct ln_loop_config *c, struct ln_error *err, enum ln_loop_end *ret);
+
+#endif

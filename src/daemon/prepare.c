@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include "base/log.h"
+#include "cgroup.h"
+#include "privileges.h"
+#include "watch_impl.h"
+
+/* The inode that the kernel gives to the first PID namespace (include/linux/proc_ns.h). */
+#define PID_NS_INIT 0xEFFFFFFCU
+
+static int make_bpf(const uint16_t *dns_ports, size_t n, struct ln_error *err,
+		    struct ln_sensor **ret)
+{
+	LN_AUTO_CLOSE int root = -1;
+	int r = ln_cgroup_root(err, &root);
+
+	return r < 0 ? r : ln_sensor_bpf_new(root, dns_ports, n, err, ret);
+}
+
+static int make_poll(const uint16_t *dns_ports, size_t n, struct ln_error *err,
+		     struct ln_sensor **ret)
+{
+	return ln_sensor_poll_new(err, ret);
+}
+
+const struct ln_sensor_kind ln_sensor_kinds[] = {
+    {.name = "bpf", .root = true, .cgroup = true, .make = make_bpf},
+    {.name = "poll", .proc = true, .make = make_poll},
+    {0},
+};
+
+const struct ln_sensor_kind *ln_sensor_kind_find(const char *name)
+{
+	for (const struct ln_sensor_kind *k = ln_sensor_kinds; k->name; k++)
+		if (strcmp(k->name, name) == 0)
+			return k;
+	return NULL;
+}
+
+int ln_sensor_kind_check(const struct ln_sensor_kind *k, struct ln_error *err)
+{
+	struct stat st;
+
+	if (!k->root)
+		return 0;
+	if (geteuid() != 0)
+		return ln_error_set(err, EPERM,
+				    "the %s sensor needs root; use sudo, or --sensor=poll, which "
+				    "sees less",
+				    k->name);
+	if (stat("/proc/self/ns/pid", &st) == 0 && st.st_ino != PID_NS_INIT)
+		return ln_error_set(err, EINVAL,
+				    "linnet is inside a PID namespace (a container), where the %s "
+				    "sensor cannot tell processes apart; start it on the host, or "
+				    "use --sensor=poll, which sees less",
+				    k->name);
+	return 0;
+}
+
+/* The policy's resolvers may listen on other ports than 53; the sensor must know them. */
+static int make_sensor(struct ln_watch *w, struct ln_error *err)
+{
+	const struct ln_endpoint *resolvers;
+	size_t n_resolvers = ln_policy_resolvers(w->c.policy, &resolvers), n = 0;
+	uint16_t ports[LN_RESOLV_SERVERS_MAX];
+
+	for (size_t i = 0; i < n_resolvers && n < LN_ARRAY_SIZE(ports); i++) {
+		bool known = resolvers[i].port == 53;
+		for (size_t j = 0; j < n; j++)
+			known = known || ports[j] == resolvers[i].port;
+		if (!known)
+			ports[n++] = resolvers[i].port;
+	}
+	return w->c.kind->make(ports, n, err, &w->sensor);
+}
+
+static int take_processes(struct ln_watch *w, struct ln_error *err)
+{
+	const struct ln_sensor_ops *ops = w->sensor->ops;
+
+	for (size_t i = 0; i < w->c.n_pids; i++) {
+		uint32_t pid = (uint32_t)w->c.pids[i];
+		/* Opened before the process is taken: the number then means one process only. */
+		w->pidfds[i] = (int)syscall(SYS_pidfd_open, w->c.pids[i], 0);
+		if (w->pidfds[i] < 0)
+			return ln_error_set(err, errno, "process %u cannot be watched: %s", pid,
+					    errno == ESRCH    ? "there is none"
+					    : errno == EINVAL ? "it is a thread, not a process"
+							      : strerror(errno));
+		int r = w->c.attach
+			    ? ops->adopt(w->sensor, LN_WATCH_AGENT, pid, err)
+			    : ops->track(w->sensor, LN_WATCH_AGENT, pid, w->c.cgroup_fd, err);
+		if (r < 0)
+			return r;
+		struct pollfd p = {.fd = w->pidfds[i], .events = POLLIN};
+		if (poll(&p, 1, 0) > 0)
+			return ln_error_set(err, ESRCH, "process %u has just ended", pid);
+	}
+	return 0;
+}
+
+static int prepare(struct ln_watch *w, struct ln_error *err)
+{
+	const struct ln_cgroup own = {.parent_fd = -1, .fd = w->c.cgroup_fd};
+	pid_t root = w->c.attach ? w->c.pids[0] : 0;
+
+	int r = ln_log_file_open(w->c.log_path, ln_policy_agent_name(w->c.policy), err, w->log_path,
+				 &w->log_fd);
+	if (r < 0)
+		return r;
+	w->drop = geteuid() == 0;
+	r = w->drop ? ln_privileges_choose(w->c.agent_uid, err, &w->uid, &w->gid) : 0;
+	if (r < 0)
+		return r;
+	r = make_sensor(w, err);
+	if (r < 0)
+		return r;
+	if (own.fd >= 0) {
+		int fd = ln_cgroup_open_events(&own);
+		w->cgroup_events = fd < 0 ? -1 : fd;
+	}
+	/* A file that cannot be read is a name less; the answers of resolvers are still seen. */
+	r = ln_agent_file_read(root, "/etc/resolv.conf", LN_RESOLV_CONF_BYTES_MAX, &w->resolv_file);
+	if (r < 0)
+		ln_log(LN_LOG_INFO, "/etc/resolv.conf cannot be read: %s", strerror(-r));
+	r = ln_agent_file_read(root, "/etc/hosts", LN_HOSTS_BYTES_MAX, &w->hosts);
+	if (r < 0)
+		ln_log(LN_LOG_INFO, "/etc/hosts cannot be read: %s", strerror(-r));
+	return take_processes(w, err);
+}
+
+int ln_watch_prepare(const struct ln_watch_config *c, struct ln_error *err, struct ln_watch **ret)
+{
+	if (c->n_pids == 0 || c->n_pids > LN_WATCH_PIDS_MAX)
+		return ln_error_set(err, EINVAL, "between 1 and %d processes can be watched",
+				    LN_WATCH_PIDS_MAX);
+	struct ln_watch *w = calloc(1, sizeof(*w));
+	if (!w)
+		return ln_error_set(err, ENOMEM, "out of memory");
+	w->c = *c;
+	w->c.cgroup_fd = -1;
+	w->log_fd = w->cgroup_events = -1;
+	for (size_t i = 0; i < LN_ARRAY_SIZE(w->pidfds); i++)
+		w->pidfds[i] = -1;
+	w->c.cgroup_fd = c->cgroup_fd;
+	int r = prepare(w, err);
+	w->c.cgroup_fd = -1;
+	if (r < 0) {
+		ln_watch_free(&w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+int ln_watch_drop(struct ln_watch *w, struct ln_error *err)
+{
+	if (!w->drop)
+		return ln_privileges_seal(err);
+	int r = ln_privileges_drop(w->uid, w->gid, w->c.kind->proc, err);
+	if (r == 0)
+		ln_log(LN_LOG_INFO, "the monitor runs as user %u%s", (unsigned)w->uid,
+		       w->c.kind->proc ? "; to read /proc of the agent it keeps SYS_PTRACE and "
+					 "DAC_READ_SEARCH"
+				       : ", without any capability");
+	return r;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The launcher while the agent runs: signals to the agent, its stops to the shell, its end to the
+ * monitor. It reads nothing that the agent or the network wrote.
+ */
+#ifndef LINNET_DAEMON_SUPERVISE_H
+#define LINNET_DAEMON_SUPERVISE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
+#include "base/error.h"
+
+/* How the monitor ends; any other status means that it failed. */
+enum ln_monitor_exit {
+	LN_MONITOR_CLEAN,
+	LN_MONITOR_ALERTS,     /* something was unexpected */
+	LN_MONITOR_QUIT_CLEAN, /* told to end, while the tree may live */
+	LN_MONITOR_QUIT_ALERTS,
+};
+
+/* What the agent's process writes when it could not be executed; else the pipe just closes. */
+struct ln_exec_failure {
+	int stage; /* enum ln_exec_stage */
+	int code;  /* errno */
+};
+enum ln_exec_stage { LN_EXEC_IDENTITY, LN_EXEC_COMMAND };
+
+struct ln_supervisor {
+	pid_t agent, monitor; /* 0: none, or reaped */
+	int agent_status;     /* as in wait(2) */
+	int monitor_status;
+	int ctl_fd;    /* owned; to the monitor */
+	int exec_fd;   /* owned; struct ln_exec_failure; -1 when it has told */
+	int signal_fd; /* owned */
+	int tty_fd;    /* owned; the controlling terminal, -1 none */
+	bool failed;   /* `failure` says why the agent did not run */
+	struct ln_exec_failure failure;
+	int start_signal; /* came while the monitor was getting ready: give up */
+	bool quit_sent;
+	const char *agent_name; /* borrowed */
+};
+
+/* The signals that a launcher takes by descriptor. */
+void ln_supervise_mask(sigset_t *ret);
+/* Takes over ctl_fd and exec_fd. The mask is blocked already. */
+int ln_supervise_init(struct ln_supervisor *s, int ctl_fd, int exec_fd, struct ln_error *err);
+void ln_supervise_done(struct ln_supervisor *s);
+/* Until the monitor is ready. False: it ended, or a signal came. */
+bool ln_supervise_wait_ready(struct ln_supervisor *s);
+/* Until agent and monitor have ended. */
+void ln_supervise_run(struct ln_supervisor *s);
+
+#endif

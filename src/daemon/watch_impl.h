@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the watch; for watch.c, prepare.c and evidence.c alone. */
+#ifndef LINNET_DAEMON_WATCH_IMPL_H
+#define LINNET_DAEMON_WATCH_IMPL_H
+
+#include "dns/config.h"
+#include "files.h"
+#include "output/sink.h"
+#include "sensor/lookup.h"
+#include "watch.h"
+
+#define SINKS_MAX 2
+
+struct ln_watch {
+	struct ln_watch_config c;
+	struct ln_sensor *sensor;         /* owned */
+	struct ln_engine *engine;         /* owned */
+	struct ln_lookup *lookup;         /* owned; NULL: no name to look up */
+	const char **lookup_names;        /* owned array of borrowed names */
+	struct ln_sink *sinks[SINKS_MAX]; /* owned */
+	bool sink_told[SINKS_MAX];
+	size_t n_sinks;
+	int log_fd; /* owned until the sink has it */
+	char log_path[PATH_MAX];
+	int cgroup_events;             /* owned; -1 none */
+	int pidfds[LN_WATCH_PIDS_MAX]; /* owned; -1 none */
+	bool drop;                     /* root: become uid, gid */
+	uid_t uid;
+	gid_t gid;
+	struct ln_agent_file hosts, resolv_file; /* emptied when parsed */
+	struct ln_resolv_conf resolv;
+	struct ln_endpoint resolvers[LN_RESOLV_SERVERS_MAX];
+	size_t n_resolvers;
+	bool seen; /* some process of the tree was told */
+	bool root_ended;
+};
+
+#define LN_WATCH_AGENT 1 /* id of the only tree */
+
+void ln_watch_event(const struct ln_event *ev, void *user);
+
+/* evidence.c: what the agent's own files and linnet's own questions say about names. */
+void ln_watch_read_resolvers(struct ln_watch *w);
+void ln_watch_feed_hosts(struct ln_watch *w);
+int ln_watch_start_lookups(struct ln_watch *w, struct ln_error *err);
+
+/* notice.c: what a person is told when the watch begins. */
+void ln_watch_tell_header(struct ln_watch *w);
+void ln_watch_tell_gaps(const struct ln_watch *w);
+
+#endif
