@@ -115,7 +115,8 @@ static bool read_text(struct loader *l, const struct ln_yaml_node *n, const char
 				ln_yaml_found(n, quote));
 		return false;
 	}
-	while (len > 0 && strchr(" \t\n", n->text[len - 1]))
+	while (len > 0 &&
+	       (n->text[len - 1] == ' ' || n->text[len - 1] == '\t' || n->text[len - 1] == '\n'))
 		len--;
 	for (size_t i = 0; i < len; i++) {
 		uint8_t c = (uint8_t)n->text[i];
@@ -361,6 +362,11 @@ static int load(struct loader *l, const char *bytes, size_t len)
 				"port ranges to write fewer rules",
 				LN_POLICY_BYTES_MAX >> 20);
 		return 0;
+	}
+	/* A byte order mark is no character: columns count from after it. */
+	if (len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) {
+		bytes += 3;
+		len -= 3;
 	}
 	if (!ln_source_check(bytes, len, &l->report))
 		return 0;

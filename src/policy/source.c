@@ -29,10 +29,6 @@ static bool lines_next(struct lines *l)
 	l->len = (size_t)((stop ? stop : l->end) - l->text);
 	if (l->len > 0 && l->text[l->len - 1] == '\r')
 		l->len--;
-	if (l->number == 0 && l->len >= 3 && memcmp(l->text, "\xef\xbb\xbf", 3) == 0) {
-		l->text += 3;
-		l->len -= 3;
-	}
 	l->number++;
 	return true;
 }

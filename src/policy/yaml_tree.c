@@ -237,6 +237,10 @@ static void report_syntax(struct ln_report *r, const yaml_parser_t *p, const cha
 		ln_report_error(r, begin,
 				"this bracket is never closed, or a comma is missing "
 				"inside; close it");
+	else if (says(problem, "expected node content"))
+		ln_report_error(r, at,
+				"a value is missing here; write it, or close the bracket "
+				"that is open");
 	else if (says(problem, "could not find expected ':'"))
 		ln_report_error(r, begin, "a key without a value; write \"key: value\"");
 	else
