@@ -199,6 +199,10 @@ static void add_common(struct ln_record *r, const struct ln_finding *f)
 	add_bool(b, f->alert);
 	KEY(b, "action");
 	add_text(b, violation ? "logged" : NULL);
+	if (f->repeat_of > 0) {
+		KEY(b, "repetition");
+		add_number(b, f->repeat_of);
+	}
 	if (violation || f->kind == LN_FINDING_PROCESS)
 		add_parents(b, f->proc);
 }
@@ -295,10 +299,6 @@ static void add_flow(struct ln_buf *b, const struct ln_finding *f)
 	add_bool(b, flow->mptcp);
 	KEY(b, "uncounted");
 	add_bool(b, flow->uncounted);
-	if (f->repeat_of > 0) {
-		KEY(b, "repetition");
-		add_number(b, f->repeat_of);
-	}
 }
 
 static void add_count(struct ln_buf *b, bool known, uint64_t n)

@@ -193,7 +193,13 @@ static bool find_token(const char *s, size_t len, size_t from, struct span *ret)
 	return found;
 }
 
-/* The first secret at or after *at. A run of token bytes that failed once is not tried again from
+/* Bytes at which a secret may begin; all others are passed over quickly. */
+static const bool is_start[256] = {
+    [':'] = true,  ['='] = true, [' '] = true, ['\t'] = true, ['\n'] = true,
+    ['\r'] = true, ['s'] = true, ['g'] = true, ['x'] = true,  ['A'] = true,
+};
+
+/* The first secret at or after `at`. A run of token bytes that failed once is not tried again from
  * its middle (*dull_until), which keeps the whole linear. */
 static bool find_secret(const char *s, size_t len, size_t at, size_t *dull_until, struct span *ret)
 {
@@ -201,6 +207,8 @@ static bool find_secret(const char *s, size_t len, size_t at, size_t *dull_until
 		char c = s[i];
 		size_t n;
 
+		if (!is_start[(uint8_t)c])
+			continue;
 		if (c == ':' && len - i >= 3 && memcmp(s + i, "://", 3) == 0) {
 			if (find_userinfo(s, len, i + 3, ret))
 				return true;
@@ -210,8 +218,7 @@ static bool find_secret(const char *s, size_t len, size_t at, size_t *dull_until
 		} else if (is_blank(c)) {
 			if (find_bearer(s, len, i, ret))
 				return true;
-		} else if (is_one_of(c, "sgxA") && i >= *dull_until &&
-			   (i == 0 || !is_alnum(s[i - 1]))) {
+		} else if (i >= *dull_until && (i == 0 || !is_alnum(s[i - 1]))) {
 			n = token_prefix(s + i, len - i);
 			if (n > 0 && find_token(s, len, i + n, ret))
 				return true;

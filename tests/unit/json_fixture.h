@@ -31,7 +31,7 @@ static inline json_t *field(json_t *record, const char *path)
 
 	snprintf(copy, sizeof(copy), "%s", path);
 	for (char *key = strtok_r(copy, ".", &save); key; key = strtok_r(NULL, ".", &save))
-		record = json_is_array(record) ? json_array_get(record, (size_t)atoi(key))
+		record = json_is_array(record) ? json_array_get(record, strtoul(key, NULL, 10))
 					       : json_object_get(record, key);
 	if (!record)
 		fail_msg("no field %s", path);
