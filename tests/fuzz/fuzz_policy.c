@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as a policy: refused with messages, or a policy that can be asked about itself. The
+ * first byte's lowest bit is strict mode. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/parse.h"
+#include "policy/policy.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_text(const char *text)
+{
+	for (; *text; text++) {
+		if ((uint8_t)*text < 0x20 || *text == 0x7f)
+			abort();
+	}
+}
+
+/* Each rule must be found by what it says itself. */
+static void ask(const struct ln_policy *p, const struct ln_rule *r)
+{
+	const char *name = r->name;
+	char below[LN_NAME_MAX + 2], buf[32];
+	struct ln_query q = {.port = r->n_ports > 0 ? r->ports[0].first : 9,
+			     .proto = r->proto > 0 ? r->proto : 6,
+			     .granting = &name};
+	struct ln_match m;
+
+	ln_rule_ports_text(r, buf, sizeof(buf));
+	if (r->dest == LN_DEST_NET) {
+		q.addr = r->net.addr;
+		if (!ln_policy_covers_addr(p, &q.addr))
+			abort();
+	} else {
+		if (r->dest == LN_DEST_SUFFIX) {
+			snprintf(below, sizeof(below), "a.%s", r->name);
+			name = below;
+		}
+		if (strlen(name) >= LN_NAME_MAX)
+			return;
+		q.n_granting = 1;
+		if (!ln_policy_covers_name(p, name))
+			abort();
+	}
+	ln_policy_match(p, &q, &m);
+	if (!m.rule)
+		abort();
+	q.port ^= 1;
+	q.n_naming = q.n_granting;
+	q.naming = q.granting;
+	q.n_granting = 0;
+	ln_policy_match(p, &q, &m);
+	if (!m.rule && m.near == LN_NEAR_NONE)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct ln_diags diags = {0};
+	struct ln_policy *p = NULL;
+	int err;
+
+	if (size == 0)
+		return 0;
+	err =
+	    ln_policy_parse("fuzz.yaml", (const char *)data + 1, size - 1, data[0] & 1, &diags, &p);
+	if ((err == 0) != (p != NULL) || (err == 0) != (diags.n_errors == 0))
+		abort();
+	for (size_t i = 0; i < diags.n; i++)
+		check_text(diags.list[i].text);
+	for (size_t i = 0; p && i < ln_policy_rules(p); i++)
+		ask(p, ln_policy_rule(p, i));
+	ln_diags_done(&diags);
+	ln_policy_free(&p);
+	return 0;
+}
