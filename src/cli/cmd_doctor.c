@@ -1,1 +1,210 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "commands.h"
+#include "daemon/cgroup.h"
+#include "daemon/privileges.h"
+#include "daemon/selftest.h"
+
+enum state { STATE_OK, STATE_MISSING, STATE_FAILED };
+
+struct doctor {
+	bool json;
+	const struct ln_sensor_kind *kind;
+	bool failed;
+};
+
+/* One line of the report: a section, what was looked at, how it is, and a word on it. */
+static void tell(struct doctor *d, const char *section, const char *name, enum state state,
+		 const char *note)
+{
+	static const char *const MARKS[] = {"ok", "--", "FAIL"};
+	static const char *const WORDS[] = {"ok", "missing", "fail"};
+	struct ln_buf b = {0};
+
+	d->failed = d->failed || state == STATE_FAILED;
+	if (d->json) {
+		ln_buf_addf(&b, "{\"section\":\"%s\",\"name\":", section);
+		ln_text_json(&b, name, strlen(name));
+		ln_buf_addf(&b, ",\"state\":\"%s\",\"note\":", WORDS[state]);
+		ln_text_json(&b, note, strlen(note));
+		ln_buf_addc(&b, '}');
+	} else {
+		ln_buf_addf(&b, "%-10s [%-4s] ", section, MARKS[state]);
+		ln_text_escape(&b, name, strlen(name));
+		ln_buf_adds(&b, note[0] ? ": " : "");
+		ln_text_escape(&b, note, strlen(note));
+	}
+	puts(ln_buf_text(&b));
+	ln_buf_done(&b);
+}
+
+static void tell_place(struct doctor *d)
+{
+	struct ln_error err = {0};
+	LN_AUTO_CLOSE int root = -1;
+	struct utsname u;
+	char text[256];
+
+	if (uname(&u) == 0) {
+		snprintf(text, sizeof(text), "Linux %.100s %.100s", u.release, u.machine);
+		tell(d, "system", "kernel", STATE_OK, text);
+	}
+	tell(d, "system", "user", STATE_OK,
+	     geteuid() == 0 ? "root" : "not root: only the poll sensor can be used");
+	bool reached = ln_cgroup_root(&err, &root) == 0;
+	tell(d, "system", "cgroup v2", reached ? STATE_OK : STATE_MISSING,
+	     reached ? "the tree can be reached" : err.text);
+}
+
+/* In a child: what is given up does not come back. Its words come through a pipe. */
+static void tell_privileges(struct doctor *d)
+{
+	int words[2];
+	struct ln_error err = {0};
+	uid_t uid = 0;
+	gid_t gid = 0;
+	int status = 0;
+
+	if (geteuid() != 0) {
+		tell(d, "privileges", "drop", STATE_OK, "there are none to give up");
+		return;
+	}
+	int r = ln_privileges_choose(0, &err, &uid, &gid);
+	if (r == 0 && pipe(words) < 0)
+		r = ln_error_set(&err, errno, "no pipe can be made: %s", strerror(errno));
+	if (r < 0) {
+		tell(d, "privileges", "drop", STATE_FAILED, err.text);
+		return;
+	}
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		r = ln_privileges_drop(uid, gid, d->kind->proc, &err);
+		if (r < 0 && write(words[1], err.text, strlen(err.text)) < 0)
+			_exit(2);
+		_exit(r < 0);
+	}
+	close(words[1]);
+	ssize_t n = read(words[0], err.text, sizeof(err.text) - 1);
+	err.text[n > 0 ? n : 0] = '\0';
+	close(words[0]);
+	bool dropped = child > 0 && waitpid(child, &status, 0) == child && status == 0;
+	if (dropped)
+		snprintf(err.text, sizeof(err.text), "the monitor would run as user %u%s",
+			 (unsigned)uid,
+			 d->kind->proc ? " and keep SYS_PTRACE and DAC_READ_SEARCH to read /proc"
+				       : ", without any capability");
+	tell(d, "privileges", "drop", dropped ? STATE_OK : STATE_FAILED, err.text);
+}
+
+static void tell_facts(struct doctor *d, struct ln_sensor *s)
+{
+	const struct ln_sensor_fact *facts;
+	size_t n = s->ops->facts(s, &facts);
+
+	for (size_t i = 0; i < n; i++)
+		tell(d, d->kind->name, facts[i].name,
+		     facts[i].works      ? STATE_OK
+		     : facts[i].required ? STATE_FAILED
+					 : STATE_MISSING,
+		     facts[i].note);
+}
+
+static void tell_selftest(struct doctor *d, struct ln_sensor *s)
+{
+	static const char *const NAMES[] = {"TCP connection", "UDP datagram"};
+	struct ln_selftest result = {0};
+	struct ln_error err = {0};
+	char text[96];
+
+	_Static_assert(LN_ARRAY_SIZE(NAMES) == LN_SELFTEST_COUNT, "a name for each probe");
+	fflush(stdout);
+	if (ln_selftest_run(s, d->kind, &err, &result) < 0) {
+		tell(d, "self-test", "FAIL", STATE_FAILED, err.text);
+		return;
+	}
+	for (int i = 0; i < LN_SELFTEST_COUNT; i++) {
+		if (result.probes[i].caught)
+			snprintf(text, sizeof(text), "caught after %.2f ms",
+				 (double)result.probes[i].latency_ns / LN_NS_PER_MS);
+		else
+			snprintf(text, sizeof(text),
+				 "not caught within %d ms: linnet is blind here",
+				 LN_SELFTEST_TIMEOUT_MS);
+		tell(d, "self-test", NAMES[i], result.probes[i].caught ? STATE_OK : STATE_FAILED,
+		     text);
+	}
+	tell(d, "self-test", d->failed ? "FAIL" : "PASS", d->failed ? STATE_FAILED : STATE_OK, "");
+}
+
+static void tell_sensor(struct doctor *d)
+{
+	struct ln_sensor *s = NULL;
+	struct ln_error err = {0};
+	int r = ln_sensor_kind_check(d->kind, &err);
+
+	if (r == 0)
+		r = d->kind->make(NULL, 0, &err, &s);
+	if (r < 0) {
+		tell(d, d->kind->name, "sensor", STATE_FAILED, err.text);
+		return;
+	}
+	tell_facts(d, s);
+	tell_selftest(d, s);
+	ln_sensor_free(&s);
+}
+
+static int run(const struct ln_command *c, int argc, char **argv)
+{
+	struct ln_options o;
+	const char *value = NULL;
+	struct doctor d = {.kind = ln_sensor_kind_find("bpf")};
+	int id;
+
+	ln_options_init(&o, c, argc, argv);
+	while ((id = ln_options_next(&o, &value)) != LN_OPT_END) {
+		if (id == LN_OPT_JSON)
+			d.json = true;
+		else if (id == LN_OPT_SENSOR)
+			d.kind = ln_sensor_kind_find(value);
+		else
+			return id == LN_OPT_HELP ? 0 : c->usage_status;
+		if (!d.kind)
+			return ln_options_wrong(c, "there is no sensor \"%s\"; take bpf or poll",
+						value);
+	}
+	if (ln_options_rest(&o) != argc)
+		return ln_options_wrong(c, "doctor takes no arguments");
+	tell_place(&d);
+	tell_privileges(&d);
+	tell_sensor(&d);
+	return d.failed ? LN_STATUS_FINDINGS : 0;
+}
+
+static const struct ln_option OPTIONS[] = {
+    {"sensor", LN_OPT_SENSOR, "NAME", "bpf (default) or poll"},
+    {"json", LN_OPT_JSON, NULL, "one JSON object a line"},
+    {"help", 'h', NULL, "this text"},
+    {0},
+};
+
+const struct ln_command ln_cmd_doctor = {
+    .name = "doctor",
+    .summary = "tell what linnet can see here, and prove that it does",
+    .usage = "[--sensor=NAME] [--json]",
+    .description = "Tells which hooks this kernel offers and what linnet cannot see, then tests\n"
+		   "itself: a connection of its own, in a private network namespace, must be\n"
+		   "caught. Exits with 0 when it was, else with 1.\n",
+    .options = OPTIONS,
+    .examples = "  sudo linnet doctor\n"
+		"  sudo linnet doctor --json | jq 'select(.state != \"ok\")'\n"
+		"  linnet doctor --sensor=poll\n",
+    .usage_status = LN_STATUS_USAGE,
+    .run = run,
+};

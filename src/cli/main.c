@@ -1,1 +1,113 @@
-int main(void) { return 0; }
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include "base/log.h"
+#include "commands.h"
+
+static const struct ln_command *const COMMANDS[] = {
+    &ln_cmd_run,
+    &ln_cmd_attach,
+    &ln_cmd_check,
+    &ln_cmd_doctor,
+};
+
+static void help(FILE *to)
+{
+	fputs("Usage: linnet COMMAND [OPTION]…\n\n"
+	      "linnet watches an AI agent's processes and raises an alert for every outbound\n"
+	      "connection that its policy does not list.\n\n"
+	      "Commands:\n",
+	      to);
+	for (size_t i = 0; i < LN_ARRAY_SIZE(COMMANDS); i++)
+		fprintf(to, "  %-8s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
+	fputs("\n`linnet COMMAND -h` tells more; so do the manual pages linnet(1) and "
+	      "linnet.yaml(5).\n\n"
+	      "First steps:\n"
+	      "  linnet check policy.yaml                          is the policy sound?\n"
+	      "  sudo linnet doctor                                what can linnet see here?\n"
+	      "  sudo linnet run -p policy.yaml -- COMMAND         start an agent under watch\n",
+	      to);
+}
+
+static const struct ln_command *find(const char *name)
+{
+	for (size_t i = 0; i < LN_ARRAY_SIZE(COMMANDS); i++)
+		if (strcmp(COMMANDS[i]->name, name) == 0)
+			return COMMANDS[i];
+	return NULL;
+}
+
+static int unknown(const char *word)
+{
+	const char *names[LN_ARRAY_SIZE(COMMANDS)];
+
+	for (size_t i = 0; i < LN_ARRAY_SIZE(COMMANDS); i++)
+		names[i] = COMMANDS[i]->name;
+	const char *guess = ln_options_guess(word, names, LN_ARRAY_SIZE(names));
+	if (guess)
+		ln_log(LN_LOG_ERROR, "there is no command \"%s\"; did you mean \"%s\"?", word,
+		       guess);
+	else if (word[0] == '-')
+		ln_log(LN_LOG_ERROR, "there is no option %s before a command; see `linnet -h`",
+		       word);
+	else
+		ln_log(LN_LOG_ERROR,
+		       "there is no command \"%s\"; see `linnet -h`, or to watch a program: "
+		       "linnet run -- %s",
+		       word, word);
+	return LN_STATUS_USAGE;
+}
+
+static int help_command(const char *name)
+{
+	const struct ln_command *c = name ? find(name) : NULL;
+
+	if (name && !c)
+		return unknown(name);
+	if (c)
+		ln_options_help(c, stdout);
+	else
+		help(stdout);
+	return 0;
+}
+
+/* A descriptor below 3 that is closed would be given to the next file, and messages into it. */
+static void fill_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+
+	fill_stdio();
+	if (!word) {
+		help(stderr);
+		return LN_STATUS_USAGE;
+	}
+	if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
+		return help_command(NULL);
+	if (strcmp(word, "help") == 0)
+		return help_command(argv[2]);
+	if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0) {
+		puts("linnet " LINNET_VERSION);
+		return 0;
+	}
+	const struct ln_command *c = find(word);
+	if (!c)
+		return unknown(word);
+	int status = c->run(c, argc - 1, argv + 1);
+	if (fflush(stdout) != 0) {
+		ln_log(LN_LOG_ERROR, "standard output cannot be written: %s", strerror(errno));
+		return status ? status : LN_STATUS_USAGE;
+	}
+	return status;
+}

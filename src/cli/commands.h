@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The subcommands, one file each, and what they share. */
+#ifndef LINNET_CLI_COMMANDS_H
+#define LINNET_CLI_COMMANDS_H
+
+#include <sys/stat.h>
+#include "base/error.h"
+#include "daemon/launch.h"
+#include "options.h"
+#include "policy/parse.h"
+
+extern const struct ln_command ln_cmd_run, ln_cmd_attach, ln_cmd_check, ln_cmd_doctor;
+
+#define LN_STATUS_FINDINGS 1
+#define LN_STATUS_USAGE    2
+#define LN_ALERT_CODE      86 /* --fail-on-alert without a number */
+
+/* Reads and parses a policy file. -EINVAL: *diags (zeroed by the caller) says why; other errors are
+ * in *err. *ret_st is filled as soon as the file is open. */
+int ln_load_policy(const char *file, bool strict, struct ln_diags *diags, struct stat *ret_st,
+		   struct ln_error *err, struct ln_policy **ret);
+/* "file:line:column: what; what to do" */
+void ln_print_diag(FILE *to, const char *file, const struct ln_diag *d);
+
+/* What `run` and `attach` have in common. */
+enum {
+	LN_OPT_SENSOR = 256,
+	LN_OPT_LOG,
+	LN_OPT_USER,
+	LN_OPT_SHOW_ARGS,
+	LN_OPT_FAIL_ON_ALERT,
+	LN_OPT_STRICT,
+	LN_OPT_JSON,
+};
+#define LN_WATCH_OPTIONS                                                                           \
+	{"policy", 'p', "FILE", "the policy: what the agent may reach (linnet.yaml(5))"},          \
+	    {"sensor", LN_OPT_SENSOR, "NAME",                                                      \
+	     "bpf (default; needs root), or poll (socket lists and /proc;\n"                       \
+	     "no root for your own processes, but it sees less)"},                                 \
+	    {"log", LN_OPT_LOG, "FILE",                                                            \
+	     "append the connection log to FILE instead of a new file in\n"                        \
+	     "/var/log/linnet (root) or $XDG_STATE_HOME/linnet"},                                  \
+	    {"show-args", LN_OPT_SHOW_ARGS, NULL,                                                  \
+	     "do not redact arguments that look like secrets"},                                    \
+	    {"fail-on-alert", LN_OPT_FAIL_ON_ALERT, "[CODE]",                                      \
+	     "exit with CODE (86) when something unexpected was seen"},                            \
+	    {"quiet", 'q', NULL, "alerts only: no notices, no summary"},                           \
+	    {"verbose", 'v', NULL, "say more about what linnet does"},                             \
+	{                                                                                          \
+		"help", 'h', NULL, "this text"                                                     \
+	}
+
+struct ln_watch_args {
+	const char *policy_file, *sensor, *log, *user;
+	bool show_args, quiet, verbose;
+	int alert_code;
+};
+/* Takes the command line up to its first argument. False: *ret_status is the exit status. */
+bool ln_watch_args_parse(struct ln_options *o, struct ln_watch_args *ret, int *ret_status);
+/* Sensor, policy (owned by the caller) and output settings. `fallback_name` names the agent when no
+ * policy does. False: it has told why. */
+bool ln_watch_args_apply(const struct ln_watch_args *a, const char *fallback_name,
+			 struct ln_watch_config *ret, struct ln_policy **ret_policy);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+#include "base/log.h"
+#include "commands.h"
+
+static bool parse_code(const char *text, int *ret)
+{
+	char *end;
+	long v = text ? strtol(text, &end, 10) : LN_ALERT_CODE;
+
+	if (text && (text[0] < '0' || text[0] > '9' || *end))
+		return false;
+	*ret = (int)v;
+	return v >= 1 && v <= 255;
+}
+
+static bool take(struct ln_options *o, struct ln_watch_args *a, int id, const char *value,
+		 int *ret_status)
+{
+	switch (id) {
+	case 'p':
+		if (a->policy_file) {
+			*ret_status = ln_options_wrong(o->command, "--policy is given twice");
+			return false;
+		}
+		a->policy_file = value;
+		break;
+	case LN_OPT_SENSOR:
+		a->sensor = value;
+		break;
+	case LN_OPT_LOG:
+		a->log = value;
+		break;
+	case LN_OPT_USER:
+		a->user = value;
+		break;
+	case LN_OPT_SHOW_ARGS:
+		a->show_args = true;
+		break;
+	case LN_OPT_FAIL_ON_ALERT:
+		if (parse_code(value, &a->alert_code))
+			break;
+		*ret_status = ln_options_wrong(
+		    o->command, "--fail-on-alert takes an exit status from 1 to 255, not \"%s\"",
+		    value);
+		return false;
+	case 'q':
+		a->quiet = true;
+		break;
+	case 'v':
+		a->verbose = true;
+		break;
+	default:
+		*ret_status = id == LN_OPT_HELP ? 0 : o->command->usage_status;
+		return false;
+	}
+	return true;
+}
+
+bool ln_watch_args_parse(struct ln_options *o, struct ln_watch_args *ret, int *ret_status)
+{
+	struct ln_watch_args a = {.sensor = "bpf"};
+	const char *value = NULL;
+	int id;
+
+	while ((id = ln_options_next(o, &value)) != LN_OPT_END)
+		if (!take(o, &a, id, value, ret_status))
+			return false;
+	if (!ln_sensor_kind_find(a.sensor)) {
+		*ret_status = ln_options_wrong(
+		    o->command, "there is no sensor \"%s\"; take bpf or poll", a.sensor);
+		return false;
+	}
+	if (a.quiet && a.verbose) {
+		*ret_status =
+		    ln_options_wrong(o->command, "--quiet and --verbose exclude each other");
+		return false;
+	}
+	*ret = a;
+	return true;
+}
+
+/* https://no-color.org and its counterpart CLICOLOR_FORCE. */
+static bool want_color(void)
+{
+	const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE");
+	const char *term = getenv("TERM");
+
+	if (no && no[0])
+		return false;
+	if (force && force[0] && strcmp(force, "0") != 0)
+		return true;
+	return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+static bool load(const char *file, struct ln_policy **ret)
+{
+	struct ln_diags diags = {0};
+	struct ln_error err = {0};
+	struct stat st = {0};
+	int r = ln_load_policy(file, false, &diags, &st, &err, ret);
+
+	for (size_t i = 0; r == -EINVAL && i < diags.n; i++)
+		ln_print_diag(stderr, file, &diags.list[i]);
+	if (r < 0 && r != -EINVAL)
+		ln_log(LN_LOG_ERROR, "%s", err.text);
+	else if (r < 0)
+		ln_log(LN_LOG_ERROR, "the policy %s has %zu error%s; nothing was started", file,
+		       diags.n_errors, diags.n_errors == 1 ? "" : "s");
+	else if (st.st_mode & (S_IWGRP | S_IWOTH))
+		ln_log(LN_LOG_WARNING,
+		       "the policy %s can be written by others, so the agent may be able to change "
+		       "it; run chmod go-w on it",
+		       file);
+	for (size_t i = 0; r == 0 && i < diags.n; i++)
+		ln_log(LN_LOG_INFO, "%s:%u:%u: %s", file, diags.list[i].line, diags.list[i].column,
+		       diags.list[i].text);
+	ln_diags_done(&diags);
+	return r == 0;
+}
+
+bool ln_watch_args_apply(const struct ln_watch_args *a, const char *fallback_name,
+			 struct ln_watch_config *ret, struct ln_policy **ret_policy)
+{
+	struct ln_error err = {0};
+	struct ln_policy *policy = NULL;
+
+	ln_log_set_level(a->quiet ? LN_LOG_WARNING : a->verbose ? LN_LOG_INFO : LN_LOG_NOTICE);
+	const struct ln_sensor_kind *kind = ln_sensor_kind_find(a->sensor);
+	if (ln_sensor_kind_check(kind, &err) < 0) {
+		ln_log(LN_LOG_ERROR, "%s", err.text);
+		return false;
+	}
+	if (!a->policy_file) {
+		policy = ln_policy_new_empty(fallback_name);
+		if (!policy)
+			ln_log(LN_LOG_ERROR, "out of memory");
+	} else if (!load(a->policy_file, &policy)) {
+		policy = NULL;
+	}
+	if (!policy)
+		return false;
+	*ret = (struct ln_watch_config){
+	    .policy = policy,
+	    .no_policy = !a->policy_file,
+	    .kind = kind,
+	    .log_path = a->log,
+	    .quiet = a->quiet,
+	    .color = want_color(),
+	    .show_args = a->show_args,
+	    .cgroup_fd = -1,
+	};
+	*ret_policy = policy;
+	return true;
+}
