@@ -55,6 +55,10 @@ static bool to_name(const struct source *s, const char *text, char ret[LN_NAME_M
 	} else {
 		int err = idn2_to_ascii_8z(text, &alabels, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT);
 
+		if (err == IDN2_MALLOC) {
+			s->report->no_memory = true;
+			return false;
+		}
 		if (err != IDN2_OK) {
 			ln_report_error(s->report, s->at,
 					"%s is not an international host name (found %s): %s; "
@@ -87,7 +91,7 @@ static bool check_suffix(const struct source *s, const char *suffix, struct ln_s
 {
 	if (!suffixes->tried) {
 		suffixes->tried = true;
-		suffixes->psl = psl_latest(NULL);
+		suffixes->psl = psl_latest(NULL); /* the system's file, else the built-in one */
 	}
 	if (!suffixes->psl) {
 		ln_report_warning(s->report, s->at,

@@ -43,148 +43,124 @@ static const char matcher[] =
 #define NONE (-1)
 #define SOME "192.0.2.1" /* no rule is about it */
 
+static const struct {
+	const char *addr;
+	uint16_t port;
+	uint8_t proto;
+	const char *granting[3], *naming[3];
+	int rule;
+	const char *name;
+	enum ln_near_miss near;
+	int near_rule;
+	const char *near_name;
+} match_rows[] = {
+    /* An exact name is that name alone; a suffix is any depth, and not itself. */
+    {SOME, 443, 6, {"api.example.com"}, {0}, 0, "api.example.com"},
+    {SOME, 443, 6, {"www.example.com"}, {0}, 1, "www.example.com"},
+    {SOME, 443, 6, {"a.b.c.d.example.com"}, {0}, 1, "a.b.c.d.example.com"},
+    {SOME, 443, 17, {"api.example.com"}, {0}, 1, "api.example.com"},
+    {SOME, 443, 6, {"example.com"}, {0}, NONE, NULL, LN_NEAR_SUBDOMAIN, 1, "example.com"},
+    {SOME, 443, 6, {"notexample.com"}, {0}, NONE},
+    {SOME, 443, 6, {"one.example.org"}, {0}, 7, "one.example.org"},
+    /* The longer suffix, over the order of the names. */
+    {SOME, 443, 6, {"w.example.com", "x.deep.example.com"}, {0}, 2, "x.deep.example.com"},
+    {SOME, 443, 6, {"x.deep.example.com", "api.example.com"}, {0}, 0, "api.example.com"},
+    /* Expected over dynamic; what expected does not permit may still be dynamic. */
+    {SOME, 443, 6, {"dyn.example.net", "www.example.com"}, {0}, 1, "www.example.com"},
+    {SOME, 80, 6, {"one.example.org"}, {0}, 8, "one.example.org"},
+    {SOME, 443, 6, {"dyn.example.net"}, {0}, 9, "dyn.example.net"},
+    {SOME, 443, 132, {"x.example.org"}, {0}, 8, "x.example.org"},
+    /* Addresses: the longest prefix that permits; over names. */
+    {"10.9.9.9", 80, 6, {0}, {0}, 3},
+    {"10.1.9.9", 80, 6, {0}, {0}, 4},
+    {"10.1.9.9", 443, 6, {"api.example.com"}, {0}, 3},
+    {"10.1.2.3", 5000, 17, {0}, {0}, 5},
+    {"10.1.2.3", 80, 17, {0}, {0}, 4},
+    {"::ffff:10.1.2.3", 22, 6, {0}, {0}, 5},
+    {"2001:db8:ffff::1", 1, 17, {0}, {0}, 6},
+    {"2001:db9::1", 1, 17, {0}, {0}, NONE},
+    {"11.0.0.1", 80, 6, {0}, {0}, NONE},
+    /* Near misses. */
+    {SOME, 8443, 6, {"api.example.com"}, {0}, NONE, NULL, LN_NEAR_PORT, 0, "api.example.com"},
+    {SOME, 444, 17, {"api.example.com"}, {0}, NONE, NULL, LN_NEAR_PROTO, 0, "api.example.com"},
+    {SOME,
+     443,
+     17,
+     {"one.example.net", "dyn.example.net"},
+     {0},
+     NONE,
+     NULL,
+     LN_NEAR_PROTO,
+     9,
+     "dyn.example.net"},
+    {SOME,
+     443,
+     6,
+     {"sub.dyn.example.net"},
+     {0},
+     NONE,
+     NULL,
+     LN_NEAR_SUBDOMAIN,
+     9,
+     "sub.dyn.example.net"},
+    {SOME, 443, 6, {0}, {"api.example.com"}, NONE, NULL, LN_NEAR_UNTRUSTED, 0, "api.example.com"},
+    {SOME, 9, 6, {0}, {"w.example.com"}, NONE, NULL, LN_NEAR_UNTRUSTED, 1, "w.example.com"},
+    {SOME,
+     443,
+     6,
+     {"evil.example"},
+     {"sub.dyn.example.net", "api.example.com"},
+     NONE,
+     NULL,
+     LN_NEAR_UNTRUSTED,
+     0,
+     "api.example.com"},
+    {SOME,
+     9,
+     6,
+     {"api.example.com"},
+     {"x.example.org"},
+     NONE,
+     NULL,
+     LN_NEAR_PORT,
+     0,
+     "api.example.com"},
+    {"10.1.2.3", 23, 17, {0}, {0}, NONE, NULL, LN_NEAR_PROTO, 3},
+    {"10.9.9.9", 2000, 6, {0}, {0}, NONE, NULL, LN_NEAR_PORT, 3},
+    {SOME, 443, 6, {0}, {0}, NONE},
+    {SOME, 443, 6, {""}, {"."}, NONE},
+};
+
 static void match_table(void **state)
 {
-	static const struct {
-		const char *addr;
-		uint16_t port;
-		uint8_t proto;
-		const char *granting[3], *naming[3];
-		int rule;
-		const char *name;
-		enum ln_near_miss near;
-		int near_rule;
-		const char *near_name;
-	} rows[] = {
-	    /* An exact name is that name alone; a suffix is any depth, and not itself. */
-	    {SOME, 443, 6, {"api.example.com"}, {0}, 0, "api.example.com"},
-	    {SOME, 443, 6, {"www.example.com"}, {0}, 1, "www.example.com"},
-	    {SOME, 443, 6, {"a.b.c.d.example.com"}, {0}, 1, "a.b.c.d.example.com"},
-	    {SOME, 443, 17, {"api.example.com"}, {0}, 1, "api.example.com"},
-	    {SOME, 443, 6, {"example.com"}, {0}, NONE, NULL, LN_NEAR_SUBDOMAIN, 1, "example.com"},
-	    {SOME, 443, 6, {"notexample.com"}, {0}, NONE},
-	    {SOME, 443, 6, {"one.example.org"}, {0}, 7, "one.example.org"},
-	    /* The longer suffix, over the order of the names. */
-	    {SOME, 443, 6, {"w.example.com", "x.deep.example.com"}, {0}, 2, "x.deep.example.com"},
-	    {SOME, 443, 6, {"x.deep.example.com", "api.example.com"}, {0}, 0, "api.example.com"},
-	    /* Expected over dynamic; what expected does not permit may still be dynamic. */
-	    {SOME, 443, 6, {"dyn.example.net", "www.example.com"}, {0}, 1, "www.example.com"},
-	    {SOME, 80, 6, {"one.example.org"}, {0}, 8, "one.example.org"},
-	    {SOME, 443, 6, {"dyn.example.net"}, {0}, 9, "dyn.example.net"},
-	    {SOME, 443, 132, {"x.example.org"}, {0}, 8, "x.example.org"},
-	    /* Addresses: the longest prefix that permits; over names. */
-	    {"10.9.9.9", 80, 6, {0}, {0}, 3},
-	    {"10.1.9.9", 80, 6, {0}, {0}, 4},
-	    {"10.1.9.9", 443, 6, {"api.example.com"}, {0}, 3},
-	    {"10.1.2.3", 5000, 17, {0}, {0}, 5},
-	    {"10.1.2.3", 80, 17, {0}, {0}, 4},
-	    {"::ffff:10.1.2.3", 22, 6, {0}, {0}, 5},
-	    {"2001:db8:ffff::1", 1, 17, {0}, {0}, 6},
-	    {"2001:db9::1", 1, 17, {0}, {0}, NONE},
-	    {"11.0.0.1", 80, 6, {0}, {0}, NONE},
-	    /* Near misses. */
-	    {SOME,
-	     8443,
-	     6,
-	     {"api.example.com"},
-	     {0},
-	     NONE,
-	     NULL,
-	     LN_NEAR_PORT,
-	     0,
-	     "api.example.com"},
-	    {SOME,
-	     444,
-	     17,
-	     {"api.example.com"},
-	     {0},
-	     NONE,
-	     NULL,
-	     LN_NEAR_PROTO,
-	     0,
-	     "api.example.com"},
-	    {SOME,
-	     443,
-	     17,
-	     {"one.example.net", "dyn.example.net"},
-	     {0},
-	     NONE,
-	     NULL,
-	     LN_NEAR_PROTO,
-	     9,
-	     "dyn.example.net"},
-	    {SOME,
-	     443,
-	     6,
-	     {"sub.dyn.example.net"},
-	     {0},
-	     NONE,
-	     NULL,
-	     LN_NEAR_SUBDOMAIN,
-	     9,
-	     "sub.dyn.example.net"},
-	    {SOME,
-	     443,
-	     6,
-	     {0},
-	     {"api.example.com"},
-	     NONE,
-	     NULL,
-	     LN_NEAR_UNTRUSTED,
-	     0,
-	     "api.example.com"},
-	    {SOME, 9, 6, {0}, {"w.example.com"}, NONE, NULL, LN_NEAR_UNTRUSTED, 1, "w.example.com"},
-	    {SOME,
-	     443,
-	     6,
-	     {"evil.example"},
-	     {"sub.dyn.example.net", "api.example.com"},
-	     NONE,
-	     NULL,
-	     LN_NEAR_UNTRUSTED,
-	     0,
-	     "api.example.com"},
-	    {SOME,
-	     9,
-	     6,
-	     {"api.example.com"},
-	     {"x.example.org"},
-	     NONE,
-	     NULL,
-	     LN_NEAR_PORT,
-	     0,
-	     "api.example.com"},
-	    {"10.1.2.3", 23, 17, {0}, {0}, NONE, NULL, LN_NEAR_PROTO, 3},
-	    {"10.9.9.9", 2000, 6, {0}, {0}, NONE, NULL, LN_NEAR_PORT, 3},
-	    {SOME, 443, 6, {0}, {0}, NONE},
-	    {SOME, 443, 6, {""}, {"."}, NONE},
-	};
 	struct ln_policy *p = parse(matcher, strlen(matcher));
 
-	for (size_t i = 0; i < LN_ARRAY_SIZE(rows); i++) {
-		struct ln_query q = {.port = rows[i].port,
-				     .proto = rows[i].proto,
-				     .granting = rows[i].granting,
-				     .naming = rows[i].naming};
+	for (size_t i = 0; i < LN_ARRAY_SIZE(match_rows); i++) {
+		struct ln_query q = {.port = match_rows[i].port,
+				     .proto = match_rows[i].proto,
+				     .granting = match_rows[i].granting,
+				     .naming = match_rows[i].naming};
 		struct ln_match m;
 
-		assert_true(ln_addr_parse(rows[i].addr, &q.addr));
-		while (q.n_granting < 3 && rows[i].granting[q.n_granting])
+		assert_true(ln_addr_parse(match_rows[i].addr, &q.addr));
+		while (q.n_granting < 3 && match_rows[i].granting[q.n_granting])
 			q.n_granting++;
-		while (q.n_naming < 3 && rows[i].naming[q.n_naming])
+		while (q.n_naming < 3 && match_rows[i].naming[q.n_naming])
 			q.n_naming++;
 		memset(&m, 0xff, sizeof(m));
 		ln_policy_match(p, &q, &m);
-		if ((m.rule ? (int)m.rule->id : NONE) != rows[i].rule || m.near != rows[i].near)
+		if ((m.rule ? (int)m.rule->id : NONE) != match_rows[i].rule ||
+		    m.near != match_rows[i].near)
 			fail_msg("row %zu: rule %d, near %d", i, m.rule ? (int)m.rule->id : NONE,
 				 m.near);
-		assert_string_equal(m.name ? m.name : "", rows[i].name ? rows[i].name : "");
+		assert_string_equal(m.name ? m.name : "",
+				    match_rows[i].name ? match_rows[i].name : "");
 		assert_string_equal(m.near_name ? m.near_name : "",
-				    rows[i].near_name ? rows[i].near_name : "");
-		if (rows[i].near == LN_NEAR_NONE)
+				    match_rows[i].near_name ? match_rows[i].near_name : "");
+		if (match_rows[i].near == LN_NEAR_NONE)
 			assert_null(m.near_rule);
 		else
-			assert_int_equal(m.near_rule->id, rows[i].near_rule);
+			assert_int_equal(m.near_rule->id, match_rows[i].near_rule);
 	}
 	ln_policy_free(&p);
 }

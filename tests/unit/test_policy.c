@@ -238,73 +238,72 @@ static void strict_mode(void **state)
 	ln_buf_done(&out);
 }
 
-/* One text, and the one message that it must give. */
+/* One text, and a message that it must give. */
+static const struct {
+	const char *text;
+	size_t len; /* 0: up to the NUL */
+	const char *message;
+} message_rows[] = {
+    {"", 0, "f:0:0: the file is empty; "},
+    {"# only\n\n   # comments\n", 0, "f:0:0: the file is empty; "},
+    {"agent_name: \xff\n", 0, "f:1:13: byte 0xff is not UTF-8; "},
+    {"agent_name: \xc3\xa9\x80\n", 0, "f:1:14: byte 0x80 is not UTF-8; "},
+    {"agent_name: a\0b\n", 16, "f:1:14: a NUL byte; "},
+    {"\xff\xfe"
+     "a\0",
+     4, "f:1:1: the file is UTF-16; "},
+    {"agent_name: a\x1b[2J\n", 0, "f:1:14: control character U+001B; "},
+    {"agent_name: a\rb\n", 0, "f:1:14: a carriage return inside a line; "},
+    {"\xef\xbb\xbfname: a\nexpected_outbound:\n" RULE, 0,
+     "f:1:1: unknown key \"name\"; did you mean \"agent_name\"?"},
+    {"agent_name: [a]\nexpected_outbound:\n" RULE, 0,
+     "f:1:13: agent_name must be text (found a list)"},
+    {"agent_name: \"a\\0\"\nexpected_outbound:\n" RULE, 0,
+     "f:1:13: agent_name holds a line break or a control character (found \"a\\x00\")"},
+    {"- a\n", 0, "f:1:1: a policy must be a mapping "},
+    {"agent_name: a\n", 0, "f:1:1: \"expected_outbound\" is missing; "},
+    {"expected_outbound:\n" RULE, 0, "f:1:1: \"agent_name\" is missing; "},
+    {"agent_name: a\nexpected_outbound: {}\n", 0,
+     "f:2:20: expected_outbound must be a list (found a mapping); "},
+    {HEAD "  - {destination: '*.xn--p1ai', port: 1, protocol: TCP}\n", 0,
+     "f:3:19: \"*.xn--p1ai\" covers every domain that anybody registers"},
+    {HEAD "  - {destination: 10.1.2.3/8, port: 1, protocol: TCP}\n", 0,
+     "the network has host bits set (found \"10.1.2.3/8\"); write \"10.0.0.0/8\", or "
+     "\"10.1.2.3\" for that address alone"},
+    {HEAD "  - {destination: '2001:db8::1/64', port: 1, protocol: TCP}\n", 0,
+     "write \"2001:db8::/64\", or \"2001:db8::1\" for"},
+    {HEAD "  - {destination: 'ws://[::1]:81/a', port: 1, protocol: TCP}\n", 0,
+     "write destination: \"::1\" and port: 81"},
+    {HEAD "  - {destination: 'http://u:p@x.example', port: 1, protocol: TCP}\n", 0,
+     "write destination: \"x.example\" and port: 80"},
+    {HEAD "  - {destination: 'https://', port: 1, protocol: TCP}\n", 0, "not a URL"},
+    {HEAD "  - {destination: 'a..b', port: 1, protocol: TCP}\n", 0,
+     "destination is not a host name (found \"a..b\"); "},
+    {HEAD "  - {destination: \"a\\u202e\", port: 1, protocol: TCP}\n", 0, "(found \"a\\u202e\")"},
+    {HEAD "  - {destination: a.example, port: '1-0', protocol: TCP}\n", 0, "f:3:36: port must be"},
+    {HEAD RULE "allowed_dynamic_resolution:\n  - {destination: b.example}\n", 0,
+     "f:5:6: unknown key \"destination\"; did you mean \"name\"?"},
+    {HEAD RULE "allowed_dynamic_resolution:\n  - {port: 1}\n", 0, "f:5:5: \"name\" is missing; "},
+    {HEAD RULE "resolvers:\n  - 192.0.2.1:0\n", 0, "f:5:5: a resolver must be an address"},
+    {HEAD RULE "resolvers: 192.0.2.1\n", 0, "f:4:12: resolvers must be a list"},
+    {"x: [[[[[[[[[[[[[[[[a\n", 0, "f:1:19: nested deeper than 16 levels; "},
+    {HEAD RULE "---\n" HEAD RULE, 0, "f:4:1: a second YAML document starts here; "},
+    {HEAD RULE "resolvers: [\n", 0, "f:5:1: a value is missing here; "},
+    {HEAD RULE "resolvers: [a\n", 0, "f:4:12: this bracket is never closed, "},
+    {"agent_name: 'a\n", 0, "f:1:13: this quote is never closed; "},
+};
+
 static void single_messages(void **state)
 {
-	static const struct {
-		const char *text;
-		size_t len; /* 0: up to the NUL */
-		const char *message;
-	} rows[] = {
-	    {"", 0, "f:0:0: the file is empty; "},
-	    {"# only\n\n   # comments\n", 0, "f:0:0: the file is empty; "},
-	    {"agent_name: \xff\n", 0, "f:1:13: byte 0xff is not UTF-8; "},
-	    {"agent_name: \xc3\xa9\x80\n", 0, "f:1:14: byte 0x80 is not UTF-8; "},
-	    {"agent_name: a\0b\n", 16, "f:1:14: a NUL byte; "},
-	    {"\xff\xfe"
-	     "a\0",
-	     4, "f:1:1: the file is UTF-16; "},
-	    {"agent_name: a\x1b[2J\n", 0, "f:1:14: control character U+001B; "},
-	    {"agent_name: a\rb\n", 0, "f:1:14: a carriage return inside a line; "},
-	    {"\xef\xbb\xbfname: a\nexpected_outbound:\n" RULE, 0,
-	     "f:1:1: unknown key \"name\"; did you mean \"agent_name\"?"},
-	    {"agent_name: [a]\nexpected_outbound:\n" RULE, 0,
-	     "f:1:13: agent_name must be text (found a list)"},
-	    {"agent_name: \"a\\0\"\nexpected_outbound:\n" RULE, 0,
-	     "f:1:13: agent_name holds a line break or a control character (found \"a\\x00\")"},
-	    {"- a\n", 0, "f:1:1: a policy must be a mapping "},
-	    {"agent_name: a\n", 0, "f:1:1: \"expected_outbound\" is missing; "},
-	    {"expected_outbound:\n" RULE, 0, "f:1:1: \"agent_name\" is missing; "},
-	    {"agent_name: a\nexpected_outbound: {}\n", 0,
-	     "f:2:20: expected_outbound must be a list (found a mapping); "},
-	    {HEAD "  - {destination: '*.xn--p1ai', port: 1, protocol: TCP}\n", 0,
-	     "f:3:19: \"*.xn--p1ai\" covers every domain that anybody registers"},
-	    {HEAD "  - {destination: 10.1.2.3/8, port: 1, protocol: TCP}\n", 0,
-	     "the network has host bits set (found \"10.1.2.3/8\"); write \"10.0.0.0/8\", or "
-	     "\"10.1.2.3\" for that address alone"},
-	    {HEAD "  - {destination: '2001:db8::1/64', port: 1, protocol: TCP}\n", 0,
-	     "write \"2001:db8::/64\", or \"2001:db8::1\" for"},
-	    {HEAD "  - {destination: 'ws://[::1]:81/a', port: 1, protocol: TCP}\n", 0,
-	     "write destination: \"::1\" and port: 81"},
-	    {HEAD "  - {destination: 'http://u:p@x.example', port: 1, protocol: TCP}\n", 0,
-	     "write destination: \"x.example\" and port: 80"},
-	    {HEAD "  - {destination: 'https://', port: 1, protocol: TCP}\n", 0, "not a URL"},
-	    {HEAD "  - {destination: 'a..b', port: 1, protocol: TCP}\n", 0,
-	     "destination is not a host name (found \"a..b\"); "},
-	    {HEAD "  - {destination: \"a\\u202e\", port: 1, protocol: TCP}\n", 0,
-	     "(found \"a\\u202e\")"},
-	    {HEAD "  - {destination: a.example, port: '1-0', protocol: TCP}\n", 0,
-	     "f:3:36: port must be"},
-	    {HEAD RULE "allowed_dynamic_resolution:\n  - {destination: b.example}\n", 0,
-	     "f:5:6: unknown key \"destination\"; did you mean \"name\"?"},
-	    {HEAD RULE "allowed_dynamic_resolution:\n  - {port: 1}\n", 0,
-	     "f:5:5: \"name\" is missing; "},
-	    {HEAD RULE "resolvers:\n  - 192.0.2.1:0\n", 0, "f:5:5: a resolver must be an address"},
-	    {HEAD RULE "resolvers: 192.0.2.1\n", 0, "f:4:12: resolvers must be a list"},
-	    {"x: [[[[[[[[[[[[[[[[a\n", 0, "f:1:19: nested deeper than 16 levels; "},
-	    {HEAD RULE "---\n" HEAD RULE, 0, "f:4:1: a second YAML document starts here; "},
-	    {HEAD RULE "resolvers: [\n", 0, "f:5:1: a value is missing here; "},
-	    {HEAD RULE "resolvers: [a\n", 0, "f:4:12: this bracket is never closed, "},
-	    {"agent_name: 'a\n", 0, "f:1:13: this quote is never closed; "},
-	};
 	struct ln_buf out = {0};
 
-	for (size_t i = 0; i < LN_ARRAY_SIZE(rows); i++) {
-		size_t len = rows[i].len > 0 ? rows[i].len : strlen(rows[i].text);
-		const char *got = messages(rows[i].text, len, false, &out);
+	for (size_t i = 0; i < LN_ARRAY_SIZE(message_rows); i++) {
+		size_t len =
+		    message_rows[i].len > 0 ? message_rows[i].len : strlen(message_rows[i].text);
+		const char *got = messages(message_rows[i].text, len, false, &out);
 
-		if (!strstr(got, rows[i].message))
-			fail_msg("wanted: %s\ngot: %s", rows[i].message, got);
+		if (!strstr(got, message_rows[i].message))
+			fail_msg("wanted: %s\ngot: %s", message_rows[i].message, got);
 	}
 	ln_buf_done(&out);
 }
