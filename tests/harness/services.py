@@ -57,6 +57,7 @@ async def reset(reader, writer, service, facts):
 async def hold(reader, writer, service, facts):
     while more := await reader.read(65536):
         facts["rx"] += len(more)
+    await asyncio.Event().wait()
 
 
 async def http(reader, writer, service, facts):
