@@ -78,8 +78,9 @@ static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_even
 	f->names = e->found;
 	f->n_names = e->n_found;
 	if (f->kind == LN_FINDING_FLOW_OPEN && j->verdict == LN_VERDICT_UNEXPECTED) {
-		f->hint = ln_hint_flow(e, f->flow, &j->match);
 		ln_repeats_flow(e, f);
+		if (f->repeat_of == 0)
+			f->hint = ln_hint_flow(e, f->flow, &j->match);
 	}
 	ln_engine_emit(e, f);
 }

@@ -18,21 +18,23 @@ static const char *proto_text(uint8_t proto)
 	return name ? name : "another protocol";
 }
 
-/* Why evidence that names the address does not grant. */
-static void add_ungranted(struct ln_engine *e, const struct ln_match *m)
+/* The best evidence for a listed name that does not grant, and why it does not. */
+static void add_ungranted(struct ln_engine *e, const char *name)
 {
-	ln_buf_addf(&e->hint, "%s is listed, but ", m->near_name);
-	for (size_t i = 0; i < e->n_found; i++) {
-		const struct ln_name_evidence *found = &e->found[i];
+	const struct ln_name_evidence *best = NULL;
 
-		if (!found->over || found->source == LN_NAME_UNTRUSTED ||
-		    strcmp(found->name, m->near_name) != 0)
-			continue;
-		ln_buf_addf(&e->hint, "the answer that said so ended %llu s ago",
-			    (unsigned long long)((e->now_ns - found->expires_ns) / LN_NS_PER_S));
-		return;
+	for (size_t i = 0; i < e->n_found && !best; i++) {
+		if (e->found[i].source != LN_NAME_UNTRUSTED && strcmp(e->found[i].name, name) == 0)
+			best = &e->found[i];
 	}
-	ln_buf_adds(&e->hint, "only an untrusted answer says that it is this address");
+	ln_buf_addf(&e->hint, "%s is listed, but ", name);
+	if (!best)
+		ln_buf_adds(&e->hint, "only an untrusted answer says that it is this address");
+	else if (best->over)
+		ln_buf_addf(&e->hint, "the answer that said so ended %llu s ago",
+			    (unsigned long long)((e->now_ns - best->expires_ns) / LN_NS_PER_S));
+	else
+		ln_buf_adds(&e->hint, "a name cannot permit this address; list the address");
 }
 
 static void add_near(struct ln_engine *e, const struct ln_flow *flow, const struct ln_match *m)
@@ -54,7 +56,7 @@ static void add_near(struct ln_engine *e, const struct ln_flow *flow, const stru
 			    rule->dest == LN_DEST_SUFFIX ? " itself" : "");
 		break;
 	case LN_NEAR_UNTRUSTED:
-		add_ungranted(e, m);
+		add_ungranted(e, m->near_name);
 		break;
 	case LN_NEAR_NONE:
 		break;

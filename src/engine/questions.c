@@ -116,8 +116,6 @@ static void judge_question(struct ln_engine *e, struct ln_finding *f, const char
 	f->reason = j.reason;
 	if (j.covered)
 		f->verdict = LN_VERDICT_DNS;
-	else
-		f->hint = ln_hint_name(e, msg->qname);
 }
 
 static void take_question(struct ln_engine *e, const struct ln_event *ev, int error,
@@ -136,6 +134,8 @@ static void take_question(struct ln_engine *e, const struct ln_event *ev, int er
 		/* To anybody else the flow is an alert already. */
 		if (f.query[0] != '\0' || f.trusted || ln_judge_is_name_multicast(f.flow))
 			ln_repeats_query(e, &f);
+		if (f.query[0] != '\0' && f.repeat_of == 0)
+			f.hint = ln_hint_name(e, f.query);
 	}
 	if (f.trusted && !problem)
 		remember(e, ev, msg);

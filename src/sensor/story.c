@@ -472,7 +472,7 @@ int ln_story_read(const char *path, struct ln_error *err, struct ln_story *ret)
 		return ln_error_set(err, errno, "%s: %m", path);
 	while (r == 0 && getline(&text, &size, file) >= 0) {
 		number++;
-		if (text[strspn(text, " \t\r\n")] == '\0')
+		if (text[0] == '#' || text[strspn(text, " \t\r\n")] == '\0')
 			continue;
 		r = read_text(ret, text, err);
 	}
