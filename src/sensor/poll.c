@@ -16,8 +16,8 @@
 #include "sensor.h"
 
 /* A tenth of a second: a person still takes the alert for immediate, and a tree of ten processes
- * costs about half a percent of one core. Half the tick would double that and still miss nearly
- * every connection of 20 ms. */
+ * costs about one percent of a core (half of it the kernel's walk over its TCP table). Half the
+ * tick would double that and still miss nearly every connection of 20 ms. */
 #define TICK_NS       (100 * LN_NS_PER_MS)
 #define LOST_EVERY_NS (10 * LN_NS_PER_S) /* a lasting shortage is no flood of events */
 #define PROCESSES_MAX 65536

@@ -172,23 +172,40 @@ static int on_message(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
+/* The older request: it gives both families in one walk over the kernel's table of connections,
+ * which is large and costs more than all the rest of a look (kernel: inet_diag_dump_compat). */
+static void put_tcp(struct nlmsghdr *nlh)
+{
+	struct inet_diag_req *req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
+
+	nlh->nlmsg_type = TCPDIAG_GETSOCK;
+	req->idiag_states = TCP_STATES;
+	req->idiag_ext = 1 << (INET_DIAG_INFO - 1);
+}
+
+static void put_udp(struct nlmsghdr *nlh, uint8_t family)
+{
+	struct inet_diag_req_v2 *req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
+
+	nlh->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	req->sdiag_family = family;
+	req->sdiag_protocol = IPPROTO_UDP;
+	req->idiag_states = UDP_STATES;
+}
+
 static int dump_one(struct ln_poll_diag *d, uint8_t family, struct dump *dump)
 {
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(d->buf);
-	struct inet_diag_req_v2 *req;
 	unsigned int port = mnl_socket_get_portid(d->nl);
 	ssize_t len;
 	int r;
 
-	nlh->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	if (dump->proto == IPPROTO_TCP)
+		put_tcp(nlh);
+	else
+		put_udp(nlh, family);
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	nlh->nlmsg_seq = ++d->seq;
-	req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
-	req->sdiag_family = family;
-	req->sdiag_protocol = dump->proto;
-	req->idiag_states = dump->proto == IPPROTO_TCP ? TCP_STATES : UDP_STATES;
-	if (dump->proto == IPPROTO_TCP)
-		req->idiag_ext = 1 << (INET_DIAG_INFO - 1);
 	if (mnl_socket_sendto(d->nl, nlh, nlh->nlmsg_len) < 0)
 		return -errno;
 	do {
@@ -202,20 +219,15 @@ static int dump_one(struct ln_poll_diag *d, uint8_t family, struct dump *dump)
 
 int ln_poll_diag_dump(struct ln_poll_diag *d, uint64_t netns, struct ln_poll_sockets *s)
 {
-	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
-	static const uint8_t families[] = {AF_INET, AF_INET6};
-	struct dump dump = {.out = s, .netns = netns};
+	struct dump tcp = {.out = s, .netns = netns, .proto = IPPROTO_TCP};
+	struct dump udp = {.out = s, .netns = netns, .proto = IPPROTO_UDP};
+	int r = dump_one(d, AF_UNSPEC, &tcp);
 
-	for (size_t i = 0; i < LN_ARRAY_SIZE(protos); i++) {
-		dump.proto = protos[i];
-		for (size_t j = 0; j < LN_ARRAY_SIZE(families); j++) {
-			int r = dump_one(d, families[j], &dump);
-
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
+	if (r == 0)
+		r = dump_one(d, AF_INET, &udp);
+	if (r == 0)
+		r = dump_one(d, AF_INET6, &udp);
+	return r;
 }
 
 static int hex_digit(char c)
