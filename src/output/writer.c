@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -53,8 +54,11 @@ static ssize_t write_once(const struct ln_writer *w, const char *bytes, size_t l
 	struct pollfd p = {.fd = w->fd, .events = POLLOUT};
 	ssize_t n;
 
-	if (w->ask_first && poll(&p, 1, 0) == 0)
-		return -EAGAIN;
+	if (w->ask_first) {
+		if (poll(&p, 1, 0) != 1)
+			return -EAGAIN;
+		len = LN_MIN(len, (size_t)PIPE_BUF); /* as much as a ready pipe takes at once */
+	}
 	do {
 		n = w->socket ? send(w->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL)
 			      : write(w->fd, bytes, len);
@@ -85,28 +89,22 @@ static int write_rest(struct ln_writer *w)
 	size_t done;
 	int r;
 
-	if (w->torn) {
-		r = write_bytes(w, "\n", 1, &done);
-		w->torn = r < 0;
-		return r;
-	}
 	if (w->rest_at == w->rest.len)
 		return 0;
 	r = write_bytes(w, w->rest.data + w->rest_at, w->rest.len - w->rest_at, &done);
 	w->rest_at += done;
-	if (r == 0) {
-		w->rest_at = 0;
-		ln_buf_reset(&w->rest);
-	}
 	return r;
 }
 
-static void keep_rest(struct ln_writer *w, const char *bytes, size_t len)
+/* Takes the text's memory and gives back its own, so that nothing can fail here. */
+static void keep_rest(struct ln_writer *w, struct ln_buf *text, size_t done)
 {
-	ln_buf_reset(&w->rest);
-	w->rest_at = 0;
-	ln_buf_add(&w->rest, bytes, len);
-	w->torn = w->rest.failed;
+	struct ln_buf empty = w->rest;
+
+	w->rest = *text;
+	w->rest_at = done;
+	*text = empty;
+	ln_buf_reset(text);
 }
 
 bool ln_writer_flush(struct ln_writer *w)
@@ -114,7 +112,7 @@ bool ln_writer_flush(struct ln_writer *w)
 	return write_rest(w) == 0;
 }
 
-bool ln_writer_put(struct ln_writer *w, struct ln_sink *s, const struct ln_buf *text)
+bool ln_writer_put(struct ln_writer *w, struct ln_sink *s, struct ln_buf *text)
 {
 	size_t done = 0;
 	int r = text->failed ? -EMSGSIZE : write_rest(w);
@@ -129,7 +127,7 @@ bool ln_writer_put(struct ln_writer *w, struct ln_sink *s, const struct ln_buf *
 		return false;
 	}
 	if (done < text->len)
-		keep_rest(w, text->data + done, text->len - done);
+		keep_rest(w, text, done);
 	s->written++;
 	return true;
 }

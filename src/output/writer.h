@@ -18,15 +18,14 @@ struct ln_writer {
 	bool ask_first;     /* fd may block: poll before each write */
 	struct ln_buf rest; /* what a short write left over, from rest_at */
 	size_t rest_at;
-	bool torn;           /* no memory to keep the rest: a line break ends the cut line */
 	uint64_t unreported; /* dropped since the reader was last told */
 };
 
 void ln_writer_init(struct ln_writer *w, int fd, bool owned);
 void ln_writer_done(struct ln_writer *w); /* tries the rest once more */
 
-/* Writes the buffer's content and counts the outcome in *s. False: it is lost. */
-bool ln_writer_put(struct ln_writer *w, struct ln_sink *s, const struct ln_buf *text);
+/* Writes the text and counts the outcome in *s. False: it is lost. The text is used up. */
+bool ln_writer_put(struct ln_writer *w, struct ln_sink *s, struct ln_buf *text);
 bool ln_writer_flush(struct ln_writer *w); /* the rest only; true when none is left */
 
 #endif

@@ -118,8 +118,8 @@ static inline void capture_end(void)
 
 static inline void assert_has(const char *text, const char *part)
 {
-	if (!strstr(text, part))
-		fail_msg("\"%s\" is not in:\n%s", part, text);
+	if (!text || !strstr(text, part))
+		fail_msg("\"%s\" is not in:\n%s", part, text ? text : "");
 }
 
 static inline void assert_lacks(const char *text, const char *part)

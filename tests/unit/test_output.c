@@ -128,6 +128,18 @@ static void test_tree(void **state)
 	assert_has(console(), "Process tree: 1234 bash > 7843 python '> 1 init' "
 			      "--token=[redacted]\n");
 
+	/* A flag at the end of one command line has no value in the next. */
+	set_args(&shell, ARGS("bash\0--password"));
+	set_args(&agent, ARGS("python\0x\0--password"));
+	capture_console((struct ln_console_config){0});
+	cap.sink->ops->finding(cap.sink, &finding);
+	next_write();
+	set_args(&agent, ARGS("python\0x\0y"));
+	cap.sink->ops->finding(cap.sink, &finding);
+	assert_has(next_write(), "\nCommand: /usr/bin/python x y\n");
+	assert_has(cap.text, "tree: 1234 bash --password > 7843 python x y\n");
+	capture_end();
+
 	/* Long arguments are cut, at a whole character. */
 	memset(longest, 'x', sizeof(longest));
 	memcpy(longest, "-c", 3);

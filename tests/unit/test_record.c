@@ -289,6 +289,18 @@ static void test_secrets_in_the_log(void **state)
 	assert_text(r, "args.3", "https://u:" R "@e.example");
 	json_decref(r);
 
+	/* A flag at the end of one command line has no value in the next. */
+	set_args(&agent, ARGS("curl\0--token"));
+	capture_jsonl(false);
+	cap.sink->ops->finding(cap.sink, &finding);
+	next_write();
+	cap.sink->ops->finding(cap.sink, &finding);
+	r = parse_line(next_write());
+	assert_text(r, "args.0", "curl");
+	json_decref(r);
+	capture_end();
+
+	set_args(&agent, ARGS("curl\0--token\0t0p"));
 	capture_jsonl(true);
 	cap.sink->ops->finding(cap.sink, &finding);
 	r = parse_line(next_write());

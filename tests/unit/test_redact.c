@@ -81,6 +81,9 @@ static void test_redact_leaves_the_rest(void **state)
 	    "password=",
 	    "the bearer of good news",
 	    "bearer authentication",
+	    "bearer v2",
+	    "sk-learn-intro-note-2024",
+	    "sk-abcdefghijklmnopqrst",
 	    "forbearer abcdef12345",
 	    "https://e.example:8443/a:b@c",
 	    "https://user@e.example/",
@@ -142,12 +145,34 @@ static void test_redact_flags(void **state)
 	}
 }
 
+/* Were the time quadratic, these would take hours. */
+static void test_redact_is_linear(void **state)
+{
+	static const char *const patterns[] = {"sk-",   "bearer ",  "token=\"",
+					       "://a:", "token : ", "="};
+	const size_t len = 1 << 20;
+	char *arg = malloc(len + 1);
+
+	arg[len] = '\0';
+	for (size_t i = 0; i < LN_ARRAY_SIZE(patterns); i++) {
+		struct ln_redact r = {0};
+		size_t out_len = len;
+
+		for (size_t k = 0; k < len; k++)
+			arg[k] = patterns[i][k % strlen(patterns[i])];
+		assert_non_null(ln_redact_arg(&r, arg, &out_len));
+		ln_redact_done(&r);
+	}
+	free(arg);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_redact_hides),
 	    cmocka_unit_test(test_redact_leaves_the_rest),
 	    cmocka_unit_test(test_redact_flags),
+	    cmocka_unit_test(test_redact_is_linear),
 	};
 
 	return cmocka_run_group_tests_name("redact", tests, NULL, NULL);

@@ -23,6 +23,21 @@ static struct ln_sink *log_to(int fd)
 	return s;
 }
 
+/* A sink that can have no open file of its own for the same pipe: there is no free descriptor. */
+static struct ln_sink *log_to_borrowed_file(int fd)
+{
+	struct rlimit was, none;
+	struct ln_sink *s;
+
+	getrlimit(RLIMIT_NOFILE, &was);
+	none = was;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	s = log_to(fd);
+	setrlimit(RLIMIT_NOFILE, &was);
+	return s;
+}
+
 static void say(struct ln_sink *s, int times)
 {
 	while (times-- > 0)
@@ -110,7 +125,7 @@ static void test_a_full_disk_is_counted(void **state)
 }
 
 /* A reader that stops must not stop the watch; what it missed is said when it goes on. */
-static void check_full_pipe(int flags)
+static void check_full_pipe(int flags, bool reopens)
 {
 	json_t *list, *gap;
 	struct ln_sink *s;
@@ -118,7 +133,7 @@ static void check_full_pipe(int flags)
 	int fds[2];
 
 	make_pipe(fds, flags);
-	s = log_to(dup(fds[1]));
+	s = reopens ? log_to(dup(fds[1])) : log_to_borrowed_file(dup(fds[1]));
 	while (s->dropped == 0)
 		say(s, 1);
 	say(s, 4);
@@ -147,15 +162,16 @@ static void check_full_pipe(int flags)
 
 static void test_a_full_pipe_is_counted(void **state)
 {
-	check_full_pipe(O_NONBLOCK);
+	check_full_pipe(O_NONBLOCK, true);
 }
 
 static void test_a_full_pipe_that_would_block_is_counted(void **state)
 {
-	check_full_pipe(0);
+	check_full_pipe(0, true);
+	check_full_pipe(0, false);
 }
 
-static void test_a_line_cut_by_a_full_pipe_is_completed(void **state)
+static void check_cut_line(int flags, bool reopens)
 {
 	static char longest[20000]; /* longer than PIPE_BUF: a full pipe takes a part */
 	struct ln_sink *s;
@@ -165,8 +181,8 @@ static void test_a_line_cut_by_a_full_pipe_is_completed(void **state)
 
 	memset(longest, 'x', sizeof(longest));
 	set_args(&agent, longest, sizeof(longest));
-	make_pipe(fds, O_NONBLOCK);
-	s = log_to(fds[1]);
+	make_pipe(fds, flags);
+	s = reopens ? log_to(fds[1]) : log_to_borrowed_file(fds[1]);
 	while (s->error == 0)
 		say(s, 1);
 	assert_int_equal(s->dropped, 0);
@@ -186,6 +202,13 @@ static void test_a_line_cut_by_a_full_pipe_is_completed(void **state)
 	json_decref(list);
 	ln_sink_free(&s);
 	close(fds[0]);
+}
+
+static void test_a_line_cut_by_a_full_pipe_is_completed(void **state)
+{
+	check_cut_line(O_NONBLOCK, true);
+	check_cut_line(0, true);
+	check_cut_line(0, false);
 }
 
 static void test_a_line_cut_by_a_full_disk_is_completed(void **state)
@@ -267,6 +290,10 @@ static void test_alerts_that_could_not_be_shown_are_told(void **state)
 	cap.text[n] = '\0';
 	assert_int_equal(strncmp(cap.text, "[!] ALERTS NOT SHOWN: 2 (", 25), 0);
 	assert_has(cap.text, "\n\n[!] UNEXPECTED OUTBOUND CONNECTION\n");
+	say(s, 1);
+	n = read(fds[0], cap.text, sizeof(cap.text) - 1);
+	assert_true(n > 0);
+	assert_int_equal(strncmp(cap.text, "[!] UNEXPECTED", 14), 0);
 	s->ops->summary(s, &sum, NULL, 0);
 	n = read(fds[0], cap.text, sizeof(cap.text) - 1);
 	cap.text[LN_MAX(n, (ssize_t)0)] = '\0';
