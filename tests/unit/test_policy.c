@@ -347,6 +347,40 @@ static void ports_forms(void **state)
 	ln_buf_done(&out);
 }
 
+/* What looks like an overlap, or like a public suffix, and is none. */
+static void no_false_messages(void **state)
+{
+	struct ln_policy *p =
+	    good(HEAD "  - {destination: 10.0.0.0/8, port: 443, protocol: TCP, purpose: a}\n"
+		      "  - {destination: 10.0.0.0/16, port: any, protocol: TCP, purpose: b}\n"
+		      "  - {destination: 10.0.0.0/24, port: 444, protocol: UDP}\n"
+		      "  - {destination: '*.internal', port: 443, protocol: TCP, purpose: a}\n"
+		      "  - {destination: internal, port: 443, protocol: TCP, purpose: b}\n"
+		      "  - {destination: github.io, port: 443, protocol: TCP, purpose: a}\n"
+		      "  - {destination: github.io, port: 443, protocol: UDP, purpose: b}\n"
+		      "  - {destination: github.io, port: 80-442, protocol: TCP, purpose: b}\n"
+		      "allowed_dynamic_resolution: [github.io, internal]\n",
+		 false);
+
+	assert_int_equal(ln_policy_rules(p), 10);
+	ln_policy_free(&p);
+}
+
+static void messages_in_file_order(void **state)
+{
+	static const char text[] = HEAD "  - {protocol: x, port: y, destination: 'a b'}\n"
+					"  - {port: z, destination: c, protocol: TCP}\n";
+	struct ln_buf out = {0};
+	const char *got = messages(text, strlen(text), false, &out);
+	const char *protocol = strstr(got, "f:3:16: protocol"), *port = strstr(got, "f:3:25: port");
+	const char *destination = strstr(got, "f:3:41: destination");
+	const char *next = strstr(got, "f:4:12: port");
+
+	assert_true(protocol && port && destination && next);
+	assert_true(protocol < port && port < destination && destination < next);
+	ln_buf_done(&out);
+}
+
 static void ports_text_is_cut(void **state)
 {
 	struct ln_policy *p = good(HEAD "  - {destination: a, port: [1, 3, 5, 7, 9000-9999], "
@@ -433,11 +467,18 @@ static void many_shadows_stay_fast(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(m4_seed_policy), cmocka_unit_test(all_forms),
-	    cmocka_unit_test(bad_files),      cmocka_unit_test(contract_message),
-	    cmocka_unit_test(strict_mode),    cmocka_unit_test(single_messages),
-	    cmocka_unit_test(ports_forms),    cmocka_unit_test(ports_text_is_cut),
-	    cmocka_unit_test(bounds),         cmocka_unit_test(many_shadows_stay_fast),
+	    cmocka_unit_test(m4_seed_policy),
+	    cmocka_unit_test(all_forms),
+	    cmocka_unit_test(bad_files),
+	    cmocka_unit_test(contract_message),
+	    cmocka_unit_test(strict_mode),
+	    cmocka_unit_test(single_messages),
+	    cmocka_unit_test(ports_forms),
+	    cmocka_unit_test(no_false_messages),
+	    cmocka_unit_test(messages_in_file_order),
+	    cmocka_unit_test(ports_text_is_cut),
+	    cmocka_unit_test(bounds),
+	    cmocka_unit_test(many_shadows_stay_fast),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
