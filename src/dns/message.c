@@ -21,7 +21,7 @@ struct read_name {
 };
 
 struct record {
-	struct read_name owner;
+	const uint8_t *owner; /* not read yet: it costs more than all the rest */
 	uint16_t type;
 	uint16_t class;
 	uint32_t ttl_s;
@@ -104,54 +104,55 @@ static bool read_question(const struct message_view *m, struct ln_dns_message *m
 	return true;
 }
 
-/* The record of the answer section at *at; moves *at behind it. glibc finds the borders; the owner
- * is read again, as wire bytes, because glibc's text hides what was inside a label. */
-static bool read_record(const struct message_view *m, ns_msg *parser, int index, const uint8_t **at,
-			struct record *ret)
+static uint32_t get32(const uint8_t *at)
 {
-	ns_rr rr;
+	return (uint32_t)get16(at) << 16 | get16(at + 2);
+}
 
-	if (ns_parserr(parser, ns_s_an, index, &rr) < 0 || read_name(m, *at, &ret->owner) < 0)
+/* The record at *at (RFC 1035, 4.1.3); moves *at behind it. ns_initparse has seen the borders of
+ * all records before; they are checked again, so that nothing here rests on it. */
+static bool read_record(const struct message_view *m, const uint8_t **at, struct record *ret)
+{
+	const uint8_t *p = *at;
+
+	ret->owner = p;
+	if (ns_name_skip(&p, m->end) < 0 || m->end - p < NS_RRFIXEDSZ)
 		return false;
-	ret->type = ns_rr_type(rr);
-	ret->class = ns_rr_class(rr);
+	ret->type = get16(p);
+	ret->class = get16(p + 2);
 	/* RFC 2181, 8: a TTL with the top bit set is zero. */
-	ret->ttl_s = ns_rr_ttl(rr) > INT32_MAX ? 0 : (uint32_t)ns_rr_ttl(rr);
-	ret->data = ns_rr_rdata(rr);
-	ret->data_len = ns_rr_rdlen(rr);
+	ret->ttl_s = get32(p + 4) > INT32_MAX ? 0 : get32(p + 4);
+	ret->data_len = get16(p + 8);
+	ret->data = p + NS_RRFIXEDSZ;
+	if ((size_t)(m->end - ret->data) < ret->data_len)
+		return false;
 	*at = ret->data + ret->data_len;
 	return true;
 }
 
-/* All CNAME records, whether they belong or not. False when the section is malformed. */
-static bool read_links(const struct message_view *m, ns_msg *parser, const uint8_t *answer,
-		       struct cname_link links[LINKS_MAX], size_t *ret_n, uint32_t *over)
+/* Keeps a CNAME record, whether it belongs or not. False when its names are malformed. */
+static bool read_link(const struct message_view *m, const struct record *rr,
+		      struct cname_link links[LINKS_MAX], size_t *n, uint32_t *over)
 {
-	size_t n = 0;
-	struct record rr;
-	struct read_name target;
+	struct read_name owner, target;
+	int taken;
 
-	for (int i = 0; i < ns_msg_count(*parser, ns_s_an); i++) {
-		int taken;
-
-		if (!read_record(m, parser, i, &answer, &rr))
-			return false;
-		if (rr.type != ns_t_cname)
-			continue;
-		taken = read_name(m, rr.data, &target);
-		if (taken < 0 || (size_t)taken != rr.data_len)
-			return false;
-		if (rr.class != ns_c_in || !rr.owner.host || !target.host || n == LINKS_MAX) {
-			(*over)++;
-			continue;
-		}
-		links[n].used = false;
-		links[n].ttl_s = rr.ttl_s;
-		memcpy(links[n].owner, rr.owner.text, LN_NAME_MAX);
-		memcpy(links[n].target, target.text, LN_NAME_MAX);
-		n++;
+	if (*n == LINKS_MAX) {
+		(*over)++;
+		return true;
 	}
-	*ret_n = n;
+	taken = read_name(m, rr->data, &target);
+	if (taken < 0 || (size_t)taken != rr->data_len || read_name(m, rr->owner, &owner) < 0)
+		return false;
+	if (rr->class != ns_c_in || !owner.host || !target.host) {
+		(*over)++;
+		return true;
+	}
+	links[*n].used = false;
+	links[*n].ttl_s = rr->ttl_s;
+	memcpy(links[*n].owner, owner.text, LN_NAME_MAX);
+	memcpy(links[*n].target, target.text, LN_NAME_MAX);
+	(*n)++;
 	return true;
 }
 
@@ -201,42 +202,57 @@ static void follow_chain(struct ln_dns_message *msg, struct cname_link *links, s
 	msg->over += (uint32_t)(n_links - msg->n_chain);
 }
 
-static void take_address(struct ln_dns_message *msg, const struct record *rr,
-			 const uint32_t ttl_s[LN_DNS_CHAIN_MAX + 1])
+/* False when the record's owner is malformed. */
+static bool take_address(const struct message_view *m, const struct record *rr,
+			 const uint32_t ttl_s[LN_DNS_CHAIN_MAX + 1], struct ln_dns_message *msg)
 {
 	uint8_t family = rr->type == ns_t_a ? 4 : 6;
 	size_t want_len = family == 4 ? NS_INADDRSZ : NS_IN6ADDRSZ;
-	int position = rr->owner.host ? chain_position(msg, rr->owner.text) : -1;
+	struct read_name owner;
 	struct ln_dns_addr *entry;
+	int position;
 
-	if (rr->class != ns_c_in || rr->data_len != want_len || position < 0 ||
+	if (rr->class != ns_c_in || rr->data_len != want_len ||
 	    (msg->qtype != rr->type && msg->qtype != ns_t_any) ||
 	    msg->n_addrs == LN_DNS_ADDRS_MAX) {
 		msg->over++;
-		return;
+		return true;
+	}
+	if (read_name(m, rr->owner, &owner) < 0)
+		return false;
+	position = owner.host ? chain_position(msg, owner.text) : -1;
+	if (position < 0) {
+		msg->over++;
+		return true;
 	}
 	entry = &msg->addrs[msg->n_addrs++];
 	entry->addr = ln_addr_make(family, rr->data);
 	entry->ttl_s = LN_MIN(rr->ttl_s, ttl_s[position]);
+	return true;
 }
 
 /* False when the section is malformed. Records of other types (RRSIG, DNAME) are passed over. */
-static bool read_answer(const struct message_view *m, ns_msg *parser, const uint8_t *answer,
+static bool read_answer(const struct message_view *m, const uint8_t *answer,
 			struct ln_dns_message *msg)
 {
+	const uint16_t n_records = get16(m->start + 6);
 	struct cname_link links[LINKS_MAX];
 	uint32_t ttl_s[LN_DNS_CHAIN_MAX + 1];
-	size_t n_links;
+	size_t n_links = 0;
+	const uint8_t *at = answer;
 	struct record rr;
 
-	if (!read_links(m, parser, answer, links, &n_links, &msg->over))
-		return false;
-	follow_chain(msg, links, n_links, ttl_s);
-	for (int i = 0; i < ns_msg_count(*parser, ns_s_an); i++) {
-		if (!read_record(m, parser, i, &answer, &rr))
+	for (int i = 0; i < n_records; i++) {
+		if (!read_record(m, &at, &rr) ||
+		    (rr.type == ns_t_cname && !read_link(m, &rr, links, &n_links, &msg->over)))
 			return false;
-		if (rr.type == ns_t_a || rr.type == ns_t_aaaa)
-			take_address(msg, &rr, ttl_s);
+	}
+	follow_chain(msg, links, n_links, ttl_s);
+	at = answer;
+	for (int i = 0; i < n_records; i++) {
+		if (!read_record(m, &at, &rr) || ((rr.type == ns_t_a || rr.type == ns_t_aaaa) &&
+						  !take_address(m, &rr, ttl_s, msg)))
+			return false;
 	}
 	return true;
 }
@@ -275,7 +291,7 @@ int ln_dns_parse(const uint8_t *bytes, size_t len, struct ln_dns_message *ret)
 		return -EBADMSG;
 	if (!ret->has_question)
 		return -EOPNOTSUPP;
-	if (has_addresses(ret) && !read_answer(&m, &parser, answer, ret)) {
+	if (has_addresses(ret) && !read_answer(&m, answer, ret)) {
 		ret->n_chain = 0;
 		ret->n_addrs = 0;
 		return -EBADMSG;
