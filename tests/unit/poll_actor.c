@@ -98,6 +98,14 @@ static int transfer(int count, bool out)
 	return done;
 }
 
+static int take(int their_fd)
+{
+	LN_AUTO_CLOSE int pidfd = syscall(SYS_pidfd_open, getppid(), 0);
+
+	last_socket = syscall(SYS_pidfd_getfd, pidfd, their_fd, 0);
+	return last_socket < 0 ? -errno : last_socket;
+}
+
 static int enter_netns(void)
 {
 	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
@@ -202,6 +210,8 @@ static int obey(struct command c, int channel)
 		return transfer(c.value, false);
 	case OP_CLOSE:
 		return close(last_socket);
+	case OP_TAKE:
+		return take(c.value);
 	case OP_LISTEN:
 		listener = listen_on_loopback(8);
 		return port_of(listener);
@@ -257,6 +267,8 @@ static void keep_only(const int fds[CHANNELS])
 
 void actor_start(struct actor *a)
 {
+	int ready = 0;
+
 	for (int i = 0; i < CHANNELS; i++) {
 		int pair[2];
 
@@ -269,11 +281,13 @@ void actor_start(struct actor *a)
 	if (a->pid == 0) {
 		keep_only(a->far);
 		self = a;
-		serve(a->far[0]);
+		if (write(a->far[0], &ready, sizeof(ready)) == sizeof(ready))
+			serve(a->far[0]);
 		_exit(0);
 	}
 	for (int i = 0; i < CHANNELS; i++)
 		close(a->far[i]);
+	assert_int_equal(read(a->near[0], &ready, sizeof(ready)), sizeof(ready));
 }
 
 void actor_stop(struct actor *a)

@@ -28,6 +28,7 @@ enum op {
 	OP_SEND,  /* value: bytes */
 	OP_READ,  /* value: bytes */
 	OP_CLOSE, /* the last socket */
+	OP_TAKE,  /* value: a descriptor of the test */
 	OP_LISTEN,
 	OP_ACCEPT,
 	OP_CLOSE_LISTENER,

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include "poll_actor.h"
+#include "sensor/poll_flows.h"
 #include "sensor/poll_tree.h"
 
 /* Both readers must say the same of the same sockets. */
@@ -243,7 +244,7 @@ static int watch_unreadable(void)
 	n_events = 0;
 	if (ln_sensor_poll_new(NULL, &s) < 0 || s->ops->track(s, 1, a.pid, -1, NULL) < 0)
 		return 3;
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2 * LN_POLL_RELIST; i++)
 		s->ops->drain(s, watch_collect, NULL);
 	for (size_t i = 0; i < n_events; i++)
 		losses += events[i].ev.kind == LN_EVENT_LOST ? events[i].ev.lost.count : 0;

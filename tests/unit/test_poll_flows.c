@@ -168,7 +168,7 @@ static void test_inbound_is_silent(void **state)
 
 static void test_same_tree(void **state)
 {
-	LN_AUTO_CLOSE int server = listen_on_loopback(8);
+	LN_AUTO_CLOSE int server = listen_on_loopback(8), peer = -1;
 	struct actor a;
 	struct ln_sensor *s;
 	pid_t queued, accepted, outside;
@@ -184,11 +184,63 @@ static void test_same_tree(void **state)
 	assert_true(actor_ask(&a, 0, OP_ACCEPT, 0) >= 0);
 	assert_true(actor_ask(&a, 1, OP_CONNECT, port) >= 0);
 	assert_true(actor_ask(&a, 3, OP_CONNECT, port_of(server)) >= 0);
+	peer = accept(server, NULL, NULL);
+	assert_true(actor_ask(&a, 0, OP_CONNECT, port_of(server)) >= 0); /* stays queued */
 	watch_look(s);
-	assert_int_equal(watch_count(LN_EVENT_FLOW_OPEN), 3);
+	assert_int_equal(watch_count(LN_EVENT_FLOW_OPEN), 4);
+	assert_false(watch_find(LN_EVENT_FLOW_OPEN, a.pid)->ev.flow.flow.same_tree);
 	assert_true(watch_find(LN_EVENT_FLOW_OPEN, queued)->ev.flow.flow.same_tree);
 	assert_true(watch_find(LN_EVENT_FLOW_OPEN, accepted)->ev.flow.flow.same_tree);
 	assert_false(watch_find(LN_EVENT_FLOW_OPEN, outside)->ev.flow.flow.same_tree);
+	actor_stop(&a);
+	ln_sensor_free(&s);
+}
+
+/* The sockets of the second tree were known before, as nobody's. */
+static void test_second_tree(void **state)
+{
+	LN_AUTO_CLOSE int server = listen_on_loopback(8);
+	struct actor a, b;
+	struct ln_sensor *s = watch_new();
+	struct seen *e;
+
+	actor_start(&a);
+	actor_start(&b);
+	assert_true(actor_ask(&b, 0, OP_CONNECT, port_of(server)) >= 0);
+	assert_int_equal(s->ops->adopt(s, 1, a.pid, NULL), 0);
+	watch_look(s);
+	assert_int_equal(n_events, 1);
+	assert_int_equal(s->ops->adopt(s, 2, b.pid, NULL), 0);
+	watch_look(s);
+	assert_int_equal(n_events, 3);
+	e = watch_find(LN_EVENT_FLOW_OPEN, b.pid);
+	assert_int_equal(e->ev.agent, 2);
+	assert_true(e->ev.flow.flow.existing);
+	assert_false(e->ev.flow.flow.same_tree);
+	actor_stop(&a);
+	actor_stop(&b);
+	ln_sensor_free(&s);
+}
+
+/* A connection that an outsider made and the tree holds now */
+static void test_passed_socket(void **state)
+{
+	LN_AUTO_CLOSE int server = listen_on_loopback(8), client = -1;
+	struct actor a;
+	struct ln_sensor *s;
+
+	client = open_to(SOCK_STREAM, NULL, port_of(server));
+	actor_start(&a);
+	s = watch_track(&a);
+	watch_look(s);
+	watch_look(s);
+	assert_int_equal(n_events, 1);
+	if (actor_ask(&a, 0, OP_TAKE, client) < 0) {
+		actor_stop(&a);
+		ln_sensor_free(&s);
+		skip(); /* one may not take descriptors here */
+	}
+	assert_false(watch_await(s, LN_EVENT_FLOW_OPEN, a.pid)->ev.flow.flow.existing);
 	actor_stop(&a);
 	ln_sensor_free(&s);
 }
@@ -353,6 +405,8 @@ int main(void)
 	    cmocka_unit_test(test_inherited_socket),
 	    cmocka_unit_test(test_inbound_is_silent),
 	    cmocka_unit_test(test_same_tree),
+	    cmocka_unit_test(test_second_tree),
+	    cmocka_unit_test(test_passed_socket),
 	    cmocka_unit_test(test_close_counts),
 	    cmocka_unit_test(test_half_open),
 	    cmocka_unit_test(test_udp),
