@@ -176,8 +176,9 @@ static int look(struct poll *s, ln_event_fn fn, void *user, bool last)
 	for (p = NULL; (p = ln_poll_tree_next(s->tree, p));)
 		if (p->gone)
 			tell_exit(&t, p);
-	tell_losses(s, &t, last);
 	ln_poll_tree_settle(s->tree);
+	last |= !ln_poll_tree_size(s->tree);
+	tell_losses(s, &t, last);
 	return ln_poll_tree_size(s->tree) ? 0 : set_timer(s, false);
 }
 
