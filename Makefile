@@ -25,7 +25,7 @@ install: all ## install it; DESTDIR= and PREFIX= as usual
 	@tools/setup own
 
 demo: setup-demo all ## show the main job in a small internet of its own (root)
-	@demo/run.sh $(BUILD)/linnet
+	@demo/run $(BUILD)/linnet
 
 test: setup-test ## run every test (root: the kernel tests too); ONLY="unit lint" for some
 	@tests/run $(ONLY)
