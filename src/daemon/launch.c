@@ -294,7 +294,7 @@ static int start(const struct ln_launch_config *c, struct channels *ch, const st
 		s->monitor = 0;
 		return ln_error_set(err, errno, "no process can be made: %s", strerror(errno));
 	}
-	return root ? ln_privileges_keep_kill(err) : 0;
+	return root ? ln_privileges_drop_launcher(err) : 0;
 }
 
 static int supervise(const struct ln_launch_config *c, struct channels *ch, struct ln_supervisor *s)
@@ -303,6 +303,7 @@ static int supervise(const struct ln_launch_config *c, struct channels *ch, stru
 		return give_up(s, ch, s->start_signal != 0);
 	if (write(ch->go[1], "g", 1) != 1)
 		return give_up(s, ch, true);
+	s->released = true;
 	ln_closep(&ch->go[1]);
 	if (geteuid() == 0)
 		sweep();
@@ -339,9 +340,9 @@ int ln_launch_run(const struct ln_launch_config *c)
 	} else {
 		status = supervise(c, &ch, &s);
 	}
-	/* Told to leave while processes live, or blind: nothing to wait for. */
-	bool ended =
-	    WIFEXITED(s.monitor_status) && WEXITSTATUS(s.monitor_status) <= LN_MONITOR_ALERTS;
+	/* Only a watch that ended before the tree leaves processes in it: nothing to wait for. */
+	bool ended = !s.released || (WIFEXITED(s.monitor_status) &&
+				     WEXITSTATUS(s.monitor_status) <= LN_MONITOR_ALERTS);
 	ln_cgroup_remove(&cgroup, ended ? CGROUP_WAIT_MS : 0);
 	ln_supervise_done(&s);
 	close_channels(&ch);

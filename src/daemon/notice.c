@@ -22,7 +22,7 @@ static size_t without_purpose(const struct ln_policy *p)
 	return n;
 }
 
-/* "raw sockets: needs LSM", one text a blind spot; names first, for the line on the terminal. */
+/* "raw sockets: needs LSM", one text a blind spot for the log; the names alone for the terminal. */
 static size_t blind_spots(const struct ln_watch *w, char **texts, size_t max, struct ln_buf *line)
 {
 	const struct ln_sensor_fact *facts;
@@ -39,7 +39,7 @@ static size_t blind_spots(const struct ln_watch *w, char **texts, size_t max, st
 		ln_buf_done(&text);
 		if (!texts[found])
 			break;
-		ln_buf_addf(line, "%s%s", found ? "; " : "", texts[found]);
+		ln_buf_addf(line, "%s%s", found ? ", " : "", facts[i].name);
 		found++;
 	}
 	return found;
@@ -70,7 +70,8 @@ void ln_watch_tell_header(struct ln_watch *w)
 	       h.agent_name, h.root_pid, w->c.n_pids > 1 ? " and others" : "", h.sensor, h.n_rules,
 	       plural(h.n_rules), w->log_path);
 	if (n_blind)
-		ln_log(LN_LOG_NOTICE, "not seen here: %s", ln_buf_text(&line));
+		ln_log(LN_LOG_NOTICE, "not or not fully seen here: %s (see `linnet doctor`)",
+		       ln_buf_text(&line));
 	for (size_t i = 0; i < n_blind; i++)
 		free(blind[i]);
 	ln_buf_done(&line);

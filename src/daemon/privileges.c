@@ -125,9 +125,9 @@ int ln_privileges_drop(uid_t uid, gid_t gid, bool keep_proc, struct ln_error *er
 	return check_dropped(uid, gid, keep_proc, err);
 }
 
-int ln_privileges_keep_kill(struct ln_error *err)
+int ln_privileges_drop_launcher(struct ln_error *err)
 {
-	static const int CAPS[] = {CAP_KILL};
+	static const int CAPS[] = {CAP_KILL, CAP_DAC_OVERRIDE};
 
 	select_caps(CAPS, LN_ARRAY_SIZE(CAPS));
 	if (capng_apply(CAPNG_SELECT_ALL) < 0)

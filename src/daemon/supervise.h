@@ -34,6 +34,7 @@ struct ln_supervisor {
 	int exec_fd;   /* owned; struct ln_exec_failure; -1 when it has told */
 	int signal_fd; /* owned */
 	int tty_fd;    /* owned; the controlling terminal, -1 none */
+	bool released; /* the agent was let go */
 	bool failed;   /* `failure` says why the agent did not run */
 	struct ln_exec_failure failure;
 	int start_signal; /* came while the monitor was getting ready: give up */

@@ -192,8 +192,8 @@ void ln_watch_settle(struct ln_watch *w)
 			continue;
 		w->sink_told[i] = true;
 		ln_log(LN_LOG_ERROR,
-		       "the %s cannot be written (%s): records are being lost; the watch goes on",
-		       i == 1 ? w->log_path : "terminal", strerror(s->error));
+		       "%s cannot be written (%s): records are being lost; the watch goes on",
+		       i == 1 ? w->log_path : "standard error", strerror(s->error));
 	}
 }
 
