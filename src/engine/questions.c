@@ -34,7 +34,7 @@ static size_t make_key(const struct ln_event *ev, const struct ln_dns_message *m
 	ret->agent = ev->agent;
 	ret->dns_id = msg->id;
 	ret->qtype = msg->qtype;
-	strcpy(ret->name, msg->qname);
+	memcpy(ret->name, msg->qname, strlen(msg->qname));
 	return offsetof(struct question_key, name) + strlen(ret->name);
 }
 
@@ -142,6 +142,7 @@ static void take_question(struct ln_engine *e, const struct ln_event *ev, int er
 	ln_engine_emit(e, &f);
 }
 
+/* A message that failed, or could not be read, has no addresses. */
 static void learn(struct ln_engine *e, const struct ln_finding *f, const struct ln_dns_message *msg)
 {
 	struct ln_name_evidence evidence = {
@@ -151,9 +152,9 @@ static void learn(struct ln_engine *e, const struct ln_finding *f, const struct 
 	    .seen_ns = e->now_ns,
 	};
 
-	strcpy(evidence.name, msg->qname);
+	memcpy(evidence.name, msg->qname, sizeof(evidence.name));
 	if (msg->n_chain > 0)
-		strcpy(evidence.cname, msg->chain[msg->n_chain - 1]);
+		memcpy(evidence.cname, msg->chain[msg->n_chain - 1], sizeof(evidence.cname));
 	for (size_t i = 0; i < msg->n_addrs; i++) {
 		uint32_t ttl_s = msg->addrs[i].ttl_s;
 		uint32_t life_s = LN_MIN(LN_MAX(ttl_s, LN_TTL_MIN_S), LN_TTL_MAX_S);
@@ -189,10 +190,9 @@ static void take_answer(struct ln_engine *e, const struct ln_event *ev, int erro
 	else if (!f.trusted)
 		f.reason = "not asked for, or not by a trusted resolver: it names and grants "
 			   "nothing";
-	if (error == 0 && msg->rcode == 0)
-		learn(e, &f, msg);
+	learn(e, &f, msg);
 	f.answers = e->answers;
-	f.n_answers = error == 0 && msg->rcode == 0 ? msg->n_addrs : 0;
+	f.n_answers = msg->n_addrs;
 	ln_engine_emit(e, &f);
 }
 

@@ -60,6 +60,7 @@ static const char *group_of(const char *name)
 static size_t make_key(enum told_kind kind, const struct ln_finding *f, struct told_key *ret)
 {
 	const char *name = "";
+	size_t len;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->kind = kind;
@@ -68,14 +69,15 @@ static size_t make_key(enum told_kind kind, const struct ln_finding *f, struct t
 		name = f->query;
 	else if (kind == TOLD_GROUP)
 		name = group_of(f->query);
-	strcpy(ret->name, name);
+	len = strnlen(name, sizeof(ret->name) - 1);
+	memcpy(ret->name, name, len);
 	if (kind == TOLD_FLOW || kind == TOLD_UNREADABLE) {
 		ret->proto = f->flow->proto;
 		ret->port = f->flow->remote.port;
 		ret->addr.family = f->flow->remote.addr.family;
 		memcpy(ret->addr.bytes, f->flow->remote.addr.bytes, sizeof(ret->addr.bytes));
 	}
-	return KEY_HEAD + strlen(name);
+	return KEY_HEAD + len;
 }
 
 static void tell(struct ln_engine *e, struct ln_told *t)

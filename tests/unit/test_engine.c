@@ -1,238 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine's bounds and its timing. What it says about ordinary events is in tests/replay. */
-#include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
-#include "dns/message.h"
 #include "engine/destinations.h"
-#include "engine/engine.h"
-#include "engine/internal.h"
-#include "policy/parse.h"
-
-#define START_NS (5000 * LN_NS_PER_S)
-#define WALL_NS  (1698330720 * LN_NS_PER_S)
-#define RESOLVER "10.0.0.53:53"
-
-static const char policy_text[] = "agent_name: \"tester\"\n"
-				  "expected_outbound:\n"
-				  "  - destination: \"api.example.com\"\n"
-				  "    port: 443\n"
-				  "    protocol: \"TCP\"\n"
-				  "allowed_dynamic_resolution:\n"
-				  "  - \"*.dyn.example.com\"\n";
-
-struct fixture {
-	struct ln_policy *policy;
-	struct ln_engine *engine;
-	uint64_t now_ns;
-	uint64_t n[LN_FINDING_COUNT], alerts[LN_FINDING_COUNT];
-	uint64_t told;   /* sum of the counts of all REPEATS */
-	uint64_t folds;  /* REPEATS without a flow */
-	uint64_t digest; /* of all findings, in order */
-	struct ln_finding last;
-	char last_reason[256], last_hint[512], last_query[LN_NAME_MAX + 2];
-	struct ln_flow last_flow;
-};
-
-static void digest(struct fixture *f, const void *bytes, size_t len)
-{
-	const uint8_t *at = bytes;
-
-	for (size_t i = 0; i < len; i++)
-		f->digest = (f->digest ^ at[i]) * 0x100000001b3;
-}
-
-static void digest_text(struct fixture *f, const char *text)
-{
-	digest(f, text ? text : "-", text ? strlen(text) + 1 : 1);
-}
-
-static void on_finding(const struct ln_finding *finding, void *user)
-{
-	struct fixture *f = user;
-
-	f->n[finding->kind]++;
-	f->alerts[finding->kind] += finding->alert;
-	if (finding->kind == LN_FINDING_REPEATS) {
-		f->told += finding->count;
-		f->folds += !finding->flow;
-	}
-	digest(f, &finding->kind, sizeof(finding->kind));
-	digest(f, &finding->verdict, sizeof(finding->verdict));
-	digest(f, &finding->count, sizeof(finding->count));
-	digest(f, &finding->repeat_of, sizeof(finding->repeat_of));
-	digest_text(f, finding->reason);
-	digest_text(f, finding->hint);
-	digest_text(f, finding->query);
-	for (size_t i = 0; i < finding->n_names; i++)
-		digest_text(f, finding->names[i].name);
-	f->last = *finding;
-	snprintf(f->last_reason, sizeof(f->last_reason), "%s",
-		 finding->reason ? finding->reason : "");
-	snprintf(f->last_hint, sizeof(f->last_hint), "%s", finding->hint ? finding->hint : "");
-	snprintf(f->last_query, sizeof(f->last_query), "%s", finding->query ? finding->query : "");
-	if (finding->flow)
-		f->last_flow = *finding->flow;
-}
-
-static struct fixture *start_with(struct ln_policy *policy)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct ln_endpoint resolver;
-	struct ln_engine_config config = {
-	    .agent = 1,
-	    .resolvers = &resolver,
-	    .n_resolvers = 1,
-	    .on_finding = on_finding,
-	    .user = f,
-	};
-
-	assert_non_null(f);
-	assert_true(ln_endpoint_parse(RESOLVER, 53, &resolver));
-	f->policy = policy;
-	f->now_ns = START_NS;
-	config.policy = policy;
-	assert_int_equal(ln_engine_new(&config, &f->engine), 0);
-	return f;
-}
-
-static struct fixture *start(void)
-{
-	struct ln_diags diags = {0};
-	struct ln_policy *policy = NULL;
-
-	assert_int_equal(
-	    ln_policy_parse("test.yaml", policy_text, strlen(policy_text), false, &diags, &policy),
-	    0);
-	ln_diags_done(&diags);
-	return start_with(policy);
-}
-
-static void stop(struct fixture *f)
-{
-	ln_engine_free(&f->engine);
-	assert_null(f->engine);
-	ln_policy_free(&f->policy);
-	free(f);
-}
-
-static struct ln_engine_summary summary(const struct fixture *f)
-{
-	struct ln_engine_summary s;
-
-	ln_engine_summary(f->engine, &s);
-	return s;
-}
-
-static uint64_t wall_of(uint64_t mono_ns)
-{
-	return WALL_NS + (mono_ns - START_NS);
-}
-
-static struct ln_event event(const struct fixture *f, enum ln_event_kind kind)
-{
-	return (struct ln_event){
-	    .kind = kind,
-	    .time_ns = f->now_ns,
-	    .wall_ns = wall_of(f->now_ns),
-	    .agent = 1,
-	    .pid = 100,
-	    .tid = 100,
-	};
-}
-
-static struct ln_flow make_flow(uint64_t id, const char *remote, uint8_t proto)
-{
-	struct ln_flow flow = {.id = id, .proto = proto};
-
-	assert_true(ln_endpoint_parse(remote, 0, &flow.remote));
-	return flow;
-}
-
-static void open_flow(struct fixture *f, const struct ln_flow *flow)
-{
-	struct ln_event ev = event(f, LN_EVENT_FLOW_OPEN);
-
-	ev.flow.flow = *flow;
-	ln_engine_feed(f->engine, &ev);
-}
-
-static void close_flow(struct fixture *f, const struct ln_flow *flow)
-{
-	struct ln_event ev = event(f, LN_EVENT_FLOW_CLOSE);
-
-	ev.flow.flow = *flow;
-	ev.flow.end.tx_bytes = 10;
-	ev.flow.end.rx_bytes = 20;
-	ln_engine_feed(f->engine, &ev);
-}
-
-/* The n-th of many destinations that no rule lists. */
-static struct ln_flow nth_flow(uint32_t n)
-{
-	struct ln_flow flow = {.id = n + 1, .proto = IPPROTO_TCP};
-	const uint8_t bytes[4] = {100, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
-
-	flow.remote.addr = ln_addr_make(4, bytes);
-	flow.remote.port = 80;
-	return flow;
-}
-
-static size_t put_question(uint8_t *buf, uint16_t id, bool answer, const char *name, uint16_t type)
-{
-	const uint8_t head[12] = {
-	    (uint8_t)(id >> 8), (uint8_t)id, answer ? 0x85 : 1, answer ? 0x80 : 0, 0, 1, 0,
-	    answer ? 1 : 0};
-	const uint8_t tail[4] = {(uint8_t)(type >> 8), (uint8_t)type, 0, 1};
-	uint8_t *at = buf + sizeof(head);
-
-	memcpy(buf, head, sizeof(head));
-	while (*name) {
-		size_t len = strcspn(name, ".");
-
-		*at++ = (uint8_t)len;
-		memcpy(at, name, len);
-		at += len;
-		name += len + (name[len] == '.');
-	}
-	*at++ = 0;
-	memcpy(at, tail, sizeof(tail));
-	return (size_t)(at - buf) + sizeof(tail);
-}
-
-static void message(struct fixture *f, bool answer, const uint8_t *bytes, size_t len)
-{
-	struct ln_event ev = event(f, LN_EVENT_DNS);
-
-	ev.dns.flow = make_flow(7, RESOLVER, IPPROTO_UDP);
-	ev.dns.answer = answer;
-	ev.dns.bytes = bytes;
-	ev.dns.len = len;
-	ln_engine_feed(f->engine, &ev);
-}
-
-static void ask(struct fixture *f, uint16_t id, const char *name)
-{
-	uint8_t buf[512];
-
-	message(f, false, buf, put_question(buf, id, false, name, LN_DNS_A));
-}
-
-static void answer(struct fixture *f, uint16_t id, const char *name, const uint8_t addr[4],
-		   uint8_t ttl_s)
-{
-	uint8_t buf[512];
-	const uint8_t record[12] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, ttl_s, 0, 4};
-	size_t len = put_question(buf, id, true, name, LN_DNS_A);
-
-	memcpy(buf + len, record, sizeof(record));
-	memcpy(buf + len + sizeof(record), addr, 4);
-	message(f, true, buf, len + sizeof(record) + 4);
-}
+#include "engine_fixture.h"
 
 static void test_words(void **state)
 {
@@ -291,6 +60,51 @@ static void test_close_keeps_the_verdict_of_its_open(void **state)
 	stop(f);
 }
 
+static void test_a_flow_id_that_opens_again(void **state)
+{
+	struct fixture *f = start();
+	struct ln_flow flow = make_flow(9, "127.0.0.1:80", IPPROTO_TCP);
+
+	flow.same_tree = true;
+	open_flow(f, &flow);
+	flow.same_tree = false;
+	open_flow(f, &flow);
+	close_flow(f, &flow);
+	assert_int_equal(f->last.verdict, LN_VERDICT_UNEXPECTED);
+	assert_int_equal(summary(f).flows, 2);
+	close_flow(f, &flow); /* nothing is left of the first */
+	assert_int_equal(summary(f).flows, 3);
+	stop(f);
+}
+
+/* What one agent did is no repeat when another does it, and names of one are not the other's. */
+static void test_agents_are_apart(void **state)
+{
+	struct fixture *f = start();
+	const uint8_t addr[4] = {198, 51, 100, 1};
+	struct ln_flow flow = make_flow(1, "203.0.113.1:1", IPPROTO_TCP);
+
+	open_flow(f, &flow);
+	f->agent = 2;
+	open_flow(f, &flow);
+	assert_true(f->last.alert);
+	f->agent = 1;
+	ask(f, 1, "api.example.com");
+	f->agent = 2;
+	answer(f, 1, "api.example.com", addr, 60);
+	assert_false(f->last.trusted);
+	f->agent = 1;
+	answer(f, 1, "api.example.com", addr, 60);
+	assert_true(f->last.trusted);
+	flow = make_flow(2, "198.51.100.1:443", IPPROTO_TCP);
+	open_flow(f, &flow);
+	assert_int_equal(f->last.verdict, LN_VERDICT_EXPECTED);
+	f->agent = 2;
+	open_flow(f, &flow);
+	assert_int_equal(f->last.verdict, LN_VERDICT_UNEXPECTED);
+	stop(f);
+}
+
 static void test_open_flows_are_bounded(void **state)
 {
 	struct fixture *f = start();
@@ -311,41 +125,6 @@ static void test_open_flows_are_bounded(void **state)
 	flow.id = 1; /* the oldest, which had to go */
 	close_flow(f, &flow);
 	assert_int_equal(summary(f).flows, LN_OPEN_FLOWS_MAX + 2);
-	stop(f);
-}
-
-static void test_questions_are_bounded(void **state)
-{
-	struct fixture *f = start();
-	const uint8_t first[4] = {198, 51, 100, 1}, second[4] = {198, 51, 100, 2};
-	struct ln_flow flow = make_flow(1, "198.51.100.1:443", IPPROTO_TCP);
-
-	for (uint16_t i = 0; i <= LN_QUESTIONS_MAX; i++)
-		ask(f, i, "api.example.com");
-	assert_int_equal(summary(f).tables_full, 1);
-	answer(f, 0, "api.example.com", first, 60);
-	assert_false(f->last.trusted);
-	answer(f, 1, "api.example.com", second, 60);
-	assert_true(f->last.trusted);
-	open_flow(f, &flow);
-	assert_int_equal(f->last.verdict, LN_VERDICT_UNEXPECTED);
-	flow = make_flow(2, "198.51.100.2:443", IPPROTO_TCP);
-	open_flow(f, &flow);
-	assert_int_equal(f->last.verdict, LN_VERDICT_EXPECTED);
-	stop(f);
-}
-
-static void test_asking_again_renews_a_question(void **state)
-{
-	struct fixture *f = start();
-	const uint8_t addr[4] = {198, 51, 100, 1};
-
-	ask(f, 1, "api.example.com");
-	f->now_ns += 20 * LN_NS_PER_S;
-	ask(f, 1, "api.example.com");
-	f->now_ns += 20 * LN_NS_PER_S;
-	answer(f, 1, "api.example.com", addr, 60);
-	assert_true(f->last.trusted);
 	stop(f);
 }
 
@@ -478,6 +257,11 @@ static void test_time_never_goes_back(void **state)
 	open_flow(f, &flow);
 	assert_int_equal(f->last.verdict, LN_VERDICT_EXPECTED);
 	assert_true(f->last.time_ns == f->now_ns);
+	/* Ten seconds from the newest time, not from the event's. */
+	flow = nth_flow(0);
+	open_flow(f, &flow);
+	open_flow(f, &flow);
+	assert_true(ln_engine_deadline(f->engine) == START_NS + 11 * LN_NS_PER_S);
 	stop(f);
 }
 
@@ -521,24 +305,6 @@ static void test_destinations_are_an_exact_bounded_set(void **state)
 	assert_true(ln_destinations_add(&d, &remote, IPPROTO_TCP));
 	assert_int_equal(d.n, LN_DESTINATIONS_MAX);
 	ln_destinations_done(&d);
-}
-
-static void test_names_in_many_zones_are_folded(void **state)
-{
-	struct fixture *f = start();
-	char name[64];
-
-	for (unsigned int i = 0; i < 200; i++) {
-		snprintf(name, sizeof(name), "data.zone%u.test", i);
-		ask(f, (uint16_t)i, name);
-	}
-	assert_int_equal(f->alerts[LN_FINDING_DNS_QUERY], LN_ALERTS_PER_S);
-	f->now_ns += LN_NS_PER_S;
-	ln_engine_tick(f->engine, f->now_ns, wall_of(f->now_ns));
-	assert_int_equal(f->folds, 1);
-	assert_int_equal(f->told, 200 - LN_ALERTS_PER_S);
-	assert_int_equal(summary(f).dns_unexpected, 200);
-	stop(f);
 }
 
 static void test_processes_live_and_end(void **state)
@@ -609,7 +375,8 @@ static void random_event(struct fixture *f, uint64_t *seed)
 		ev.name.evidence.grants = true;
 		ev.name.evidence.source = n % LN_NAME_SOURCE_COUNT;
 		ev.name.evidence.expires_ns = f->now_ns + LN_NS_PER_S;
-		strcpy(ev.name.evidence.name, n % 2 ? "api.example.com" : "x.dyn.example.com");
+		snprintf(ev.name.evidence.name, LN_NAME_MAX, "%s",
+			 n % 2 ? "api.example.com" : "x.dyn.example.com");
 	} else if (ev.kind == LN_EVENT_LOST) {
 		ev.lost.reason = "ring buffer full";
 		ev.lost.count = n % 9;
@@ -646,9 +413,9 @@ int main(void)
 	    cmocka_unit_test(test_words),
 	    cmocka_unit_test(test_without_policy_everything_is_unexpected),
 	    cmocka_unit_test(test_close_keeps_the_verdict_of_its_open),
+	    cmocka_unit_test(test_a_flow_id_that_opens_again),
+	    cmocka_unit_test(test_agents_are_apart),
 	    cmocka_unit_test(test_open_flows_are_bounded),
-	    cmocka_unit_test(test_questions_are_bounded),
-	    cmocka_unit_test(test_asking_again_renews_a_question),
 	    cmocka_unit_test(test_scan_is_told_completely),
 	    cmocka_unit_test(test_repeats_of_many_are_told_completely),
 	    cmocka_unit_test(test_a_forgotten_violation_tells_its_repeats),
@@ -657,7 +424,6 @@ int main(void)
 	    cmocka_unit_test(test_time_never_goes_back),
 	    cmocka_unit_test(test_reasons_of_losses_are_bounded),
 	    cmocka_unit_test(test_destinations_are_an_exact_bounded_set),
-	    cmocka_unit_test(test_names_in_many_zones_are_folded),
 	    cmocka_unit_test(test_processes_live_and_end),
 	    cmocka_unit_test(test_same_events_same_findings),
 	};
