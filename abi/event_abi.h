@@ -11,14 +11,15 @@
 
 #define LN_ABI_VERSION 1
 
-#define LN_ABI_TASKS_MAX	 65536 /* tracked thread groups */
-#define LN_ABI_VERDICTS_MAX	 65536 /* destinations whose wake-up is settled */
-#define LN_ABI_RING_BYTES	 (2 << 20)
-#define LN_ABI_UDP_SLOTS	 8    /* destinations counted at once on one UDP socket */
-#define LN_ABI_EXE_MAX		 2048 /* path components, leaf first, NUL after each */
-#define LN_ABI_ARGS_MAX		 4096 /* argument vector as in /proc/PID/cmdline */
-#define LN_ABI_DNS_MAX		 4096 /* DNS payload of one datagram */
-#define LN_ABI_DNS_PORTS	 4
+#define LN_ABI_TASKS_MAX    65536 /* tracked thread groups */
+#define LN_ABI_VERDICTS_MAX 16384 /* destinations whose wake-up is settled */
+#define LN_ABI_RING_BYTES   (2 << 20)
+#define LN_ABI_UDP_SLOTS    8    /* destinations counted at once on one UDP socket */
+#define LN_ABI_EXE_MAX      2048 /* path components, leaf first, NUL after each */
+#define LN_ABI_ARGS_MAX     4096 /* argument vector as in /proc/PID/cmdline */
+#define LN_ABI_DNS_MAX      4096 /* DNS payload of one datagram */
+#define LN_ABI_DNS_PORTS    4
+#define LN_ABI_COVER_MAX    16 /* cgroups on which packets are seen */
 
 enum ln_abi_kind {
 	LN_ABI_FORK = 1,
@@ -27,7 +28,6 @@ enum ln_abi_kind {
 	LN_ABI_FLOW_OPEN,
 	LN_ABI_FLOW_CLOSE,
 	LN_ABI_DNS,
-	LN_ABI_ADOPT, /* a process that existed before the watch: like FORK, with its parent */
 };
 
 /* Reasons why something was not told or not seen; index of the counters. */
@@ -35,7 +35,6 @@ enum ln_abi_lost {
 	LN_ABI_LOST_RING,     /* ring buffer full: an event is gone */
 	LN_ABI_LOST_TASKS,    /* tracked map full: a child is not watched */
 	LN_ABI_LOST_SOCKETS,  /* no socket storage: a flow has no close or counts */
-	LN_ABI_LOST_SLOTS,    /* UDP destinations beyond the slots: an older one closed early */
 	LN_ABI_LOST_DNS,      /* a DNS message too long, fragmented or unreadable */
 	LN_ABI_LOST_VERDICTS, /* wake-up map refused an entry: only latency suffers */
 	LN_ABI_LOST_COUNT,
@@ -82,16 +81,16 @@ _Static_assert(sizeof(struct ln_abi_exit) == 32, "abi");
 #define LN_ABI_FLOW_MPTCP     0x0004
 #define LN_ABI_FLOW_UNCOUNTED 0x0008 /* no egress hook covers this socket: bytes unknown */
 #define LN_ABI_FLOW_MAPPED    0x0010 /* IPv4 address on an IPv6 socket */
-#define LN_ABI_FLOW_EVICTED   0x0020 /* close: only the counting ended, see LN_ABI_LOST_SLOTS */
+#define LN_ABI_FLOW_EVICTED   0x0020 /* close: only the counting ended, see LN_ABI_UDP_SLOTS */
 
 enum ln_abi_outcome {
-	LN_ABI_OUTCOME_NONE,	  /* UDP: nothing to tell */
+	LN_ABI_OUTCOME_NONE,      /* UDP: nothing to tell */
 	LN_ABI_OUTCOME_CONNECTED, /* was established, then closed in order */
 	LN_ABI_OUTCOME_REFUSED,
 	LN_ABI_OUTCOME_TIMED_OUT,
-	LN_ABI_OUTCOME_RESET,	    /* was established, then reset by the peer */
+	LN_ABI_OUTCOME_RESET,       /* was established, then reset by the peer */
 	LN_ABI_OUTCOME_UNREACHABLE, /* no route, or an ICMP error */
-	LN_ABI_OUTCOME_ABORTED,	    /* given up by the agent before it was established */
+	LN_ABI_OUTCOME_ABORTED,     /* given up by the agent before it was established */
 	LN_ABI_OUTCOME_COUNT,
 };
 
@@ -128,7 +127,7 @@ struct ln_abi_flow_close {
 _Static_assert(sizeof(struct ln_abi_flow_close) == 128, "abi");
 
 #define LN_ABI_DNS_ANSWER 0x1 /* came in; else it went out */
-#define LN_ABI_DNS_CUT	  0x2
+#define LN_ABI_DNS_CUT    0x2
 struct ln_abi_dns {
 	struct ln_abi_header h;
 	struct ln_abi_flow flow;
@@ -137,6 +136,15 @@ struct ln_abi_dns {
 	/* len bytes of DNS message */
 };
 _Static_assert(sizeof(struct ln_abi_dns) == 88, "abi");
+
+/* What the adoption iterator writes: a process that lived before the watch began. */
+struct ln_abi_seed {
+	__u32 pid;
+	__u32 parent;
+	__u32 agent;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct ln_abi_seed) == 16, "abi");
 
 /* Value of the tracked-tree map, key: thread-group id. */
 struct ln_abi_task {

@@ -1,1 +1,317 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* Where the tree names a destination: connect and sendmsg, at the cgroup root, in the context of
+ * the caller (io_uring workers included: they share its thread group). Fast Open and MPTCP come
+ * through connect too. An untracked process pays one look-up. None of these ever refuses. */
+#include "flow.bpf.h"
+
+#define ALLOW 1
+
+#define CGROUP_DEPTH_MAX 16
+
+static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
+{
+	__u32 pid;
+
+	*pid_tgid = bpf_get_current_pid_tgid();
+	pid = *pid_tgid >> 32;
+	return bpf_map_lookup_elem(&tasks, &pid);
+}
+
+/* Whether packets of a socket made here are counted: is the current task in a covered cgroup? */
+static __always_inline bool current_is_covered(void)
+{
+	for (int level = 0; level < CGROUP_DEPTH_MAX; level++) {
+		__u64 id = bpf_get_current_ancestor_cgroup_id(level);
+
+		if (!id)
+			return false;
+		if (bpf_map_lookup_elem(&covered_cgroups, &id))
+			return true;
+	}
+	return false;
+}
+
+/* The socket's memory of its owner, made or renewed for the caller. NULL: no memory, counted. */
+static __always_inline struct sock_state *own_socket(struct bpf_sock_addr *ctx,
+						     const struct ln_abi_task *owner,
+						     __u64 pid_tgid)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct sock_state *s;
+
+	if (!sk)
+		return 0;
+	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s) {
+		count_lost(LN_ABI_LOST_SOCKETS);
+		return 0;
+	}
+	if (!s->cookie) {
+		s->cookie = bpf_get_socket_cookie(ctx);
+		s->flow.netns = bpf_get_netns_cookie(ctx);
+	}
+	s->agent = owner->agent;
+	s->pid = pid_tgid >> 32;
+	s->tid = pid_tgid;
+	return s;
+}
+
+static __always_inline void dest_from_context(struct bpf_sock_addr *ctx, __u8 family,
+					      struct ln_abi_flow *dest)
+{
+	if (family == 4)
+		addr_from_v4(dest, ctx->user_ip4);
+	else if (addr_from_words(dest, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
+				 ctx->user_ip6[3]))
+		dest->flags |= LN_ABI_FLOW_MAPPED;
+	dest->proto = ctx->protocol;
+	dest->remote_port = bpf_ntohs(ctx->user_port);
+}
+
+/* Does the listener on this loopback destination belong to the same agent? Asked at connect time,
+ * so that it cannot change hands in between. Only for loopback: a listener on 0.0.0.0 would
+ * otherwise make every remote address look like our own. */
+static __always_inline bool listener_is_ours(struct bpf_sock_addr *ctx, __u32 agent,
+					     const struct ln_abi_flow *dest)
+{
+	struct bpf_sock_tuple tuple = {};
+	const struct sock_state *s;
+	struct bpf_sock *sk;
+	bool ours = false;
+	__u32 size;
+
+	if (!addr_is_loopback(dest->family, dest->remote))
+		return false;
+	if (dest->family == 4) {
+		tuple.ipv4.saddr = bpf_htonl(0x7f000001);
+		__builtin_memcpy(&tuple.ipv4.daddr, dest->remote, 4);
+		tuple.ipv4.dport = bpf_htons(dest->remote_port);
+		size = sizeof(tuple.ipv4);
+	} else {
+		tuple.ipv6.saddr[3] = bpf_htonl(1);
+		__builtin_memcpy(tuple.ipv6.daddr, dest->remote, 16);
+		tuple.ipv6.dport = bpf_htons(dest->remote_port);
+		size = sizeof(tuple.ipv6);
+	}
+	if (dest->proto == IPPROTO_TCP)
+		sk = bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	s = bpf_sk_storage_get(&socks, sk, 0, 0);
+	ours = s && s->agent == agent;
+	bpf_sk_release(sk);
+	return ours;
+}
+
+static __always_inline bool is_mptcp(struct bpf_sock_addr *ctx)
+{
+	struct tcp_sock *tp;
+
+	if (!ctx->sk || !bpf_core_field_exists(struct tcp_sock, is_mptcp))
+		return false;
+	tp = bpf_skc_to_tcp_sock(ctx->sk);
+	return tp && tp->is_mptcp;
+}
+
+static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, struct sock_state *s,
+					const struct ln_abi_flow *dest)
+{
+	struct ln_abi_flow flow = *dest;
+	__u64 now_ns = bpf_ktime_get_ns();
+
+	/* A connect that failed before its SYN left no trace in the socket's state. */
+	if (s->flags & SOCK_OPEN) {
+		struct flow_counts counts = {.open_ns = s->open_ns};
+
+		tell_close(s, &s->flow, &counts, LN_ABI_OUTCOME_UNREACHABLE);
+	}
+	flow.netns = s->flow.netns;
+	flow.id = next_flow_id(s);
+	if (is_mptcp(ctx))
+		flow.flags |= LN_ABI_FLOW_MPTCP;
+	if (listener_is_ours(ctx, s->agent, dest))
+		flow.flags |= LN_ABI_FLOW_SAME_TREE;
+	s->flow = flow;
+	s->open_ns = now_ns;
+	s->flags = SOCK_OPEN;
+	tell_open(s, &s->flow, now_ns);
+}
+
+/* Nothing leaves yet, and often nothing ever will: getaddrinfo(3) connects a UDP socket to each
+ * answer only to learn the source address. The flow opens with its first datagram, in egress. */
+static __always_inline void udp_connect(struct bpf_sock_addr *ctx, struct sock_state *s,
+					const struct ln_abi_flow *dest)
+{
+	s->flags &= ~(SOCK_SAME_TREE | SOCK_UNCOUNTED);
+	if (listener_is_ours(ctx, s->agent, dest))
+		s->flags |= SOCK_SAME_TREE;
+	if (!current_is_covered())
+		s->flags |= SOCK_UNCOUNTED;
+}
+
+/* Opens the flow of a datagram with a named destination, once. */
+static __always_inline void udp_named(struct bpf_sock_addr *ctx, struct sock_state *s,
+				      struct ln_abi_flow *dest)
+{
+	struct udp_flows *u;
+
+	u = bpf_sk_storage_get(&udp_flows, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!u) {
+		count_lost(LN_ABI_LOST_SOCKETS);
+		dest->id = next_flow_id(s);
+		dest->flags |= LN_ABI_FLOW_UNCOUNTED;
+		tell_open(s, dest, bpf_ktime_get_ns());
+		return;
+	}
+	if (slot_find(u, dest) >= 0)
+		return;
+	if (listener_is_ours(ctx, s->agent, dest))
+		dest->flags |= LN_ABI_FLOW_SAME_TREE;
+	if (!current_is_covered())
+		s->flags |= SOCK_UNCOUNTED;
+	slot_open(s, u, dest, bpf_ktime_get_ns());
+}
+
+static __always_inline int handle_connect(struct bpf_sock_addr *ctx, __u8 family)
+{
+	struct ln_abi_flow dest = {};
+	const struct ln_abi_task *owner;
+	struct sock_state *s;
+	__u64 pid_tgid;
+
+	owner = current_owner(&pid_tgid);
+	if (!owner)
+		return ALLOW;
+	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
+		return ALLOW;
+	dest_from_context(ctx, family, &dest);
+	s = own_socket(ctx, owner, pid_tgid);
+	if (!s) {
+		struct sock_state lone = {
+		    .agent = owner->agent, .pid = pid_tgid >> 32, .tid = pid_tgid};
+
+		dest.id = bpf_get_socket_cookie(ctx) << 16;
+		dest.flags |= LN_ABI_FLOW_UNCOUNTED;
+		tell_open(&lone, &dest, bpf_ktime_get_ns());
+		return ALLOW;
+	}
+	if (ctx->protocol == IPPROTO_TCP) {
+		tcp_connect(ctx, s, &dest);
+		return ALLOW;
+	}
+	udp_connect(ctx, s, &dest);
+	/* No egress hook will see its datagrams: better early than never. */
+	if (s->flags & SOCK_UNCOUNTED)
+		udp_named(ctx, s, &dest);
+	return ALLOW;
+}
+
+static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, __u8 family)
+{
+	struct ln_abi_flow dest = {};
+	const struct ln_abi_task *owner;
+	struct sock_state *s;
+	__u64 pid_tgid;
+
+	owner = current_owner(&pid_tgid);
+	if (!owner)
+		return ALLOW;
+	dest_from_context(ctx, family, &dest);
+	dest.proto = IPPROTO_UDP;
+	s = own_socket(ctx, owner, pid_tgid);
+	if (s)
+		udp_named(ctx, s, &dest);
+	return ALLOW;
+}
+
+SEC("cgroup/connect4")
+int on_connect4(struct bpf_sock_addr *ctx)
+{
+	return handle_connect(ctx, 4);
+}
+
+SEC("cgroup/connect6")
+int on_connect6(struct bpf_sock_addr *ctx)
+{
+	return handle_connect(ctx, 6);
+}
+
+SEC("cgroup/sendmsg4")
+int on_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return handle_sendmsg(ctx, 4);
+}
+
+SEC("cgroup/sendmsg6")
+int on_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return handle_sendmsg(ctx, 6);
+}
+
+/* A bound socket gets its mark, so that a loopback connect to it is known as internal. */
+static __always_inline int handle_bind(struct bpf_sock *sk)
+{
+	const struct ln_abi_task *owner;
+	struct sock_state *s;
+	__u64 pid_tgid;
+
+	owner = current_owner(&pid_tgid);
+	if (!owner)
+		return ALLOW;
+	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s) {
+		count_lost(LN_ABI_LOST_SOCKETS);
+		return ALLOW;
+	}
+	s->agent = owner->agent;
+	s->pid = pid_tgid >> 32;
+	s->tid = pid_tgid;
+	return ALLOW;
+}
+
+SEC("cgroup/post_bind4")
+int on_post_bind4(struct bpf_sock *sk)
+{
+	return handle_bind(sk);
+}
+
+SEC("cgroup/post_bind6")
+int on_post_bind6(struct bpf_sock *sk)
+{
+	return handle_bind(sk);
+}
+
+/* The last descriptor is gone. UDP flows end here; a TCP flow only when its connect never got as
+ * far as a SYN: else its end comes with the state, after the last bytes. */
+SEC("cgroup/sock_release")
+int on_sock_release(struct bpf_sock *sk)
+{
+	struct sock_state *s = bpf_sk_storage_get(&socks, sk, 0, 0);
+	struct udp_flows *u;
+
+	if (!s)
+		return ALLOW;
+	if (s->flags & SOCK_OPEN) {
+		if (sk->state == BPF_TCP_CLOSE) {
+			struct flow_counts counts = {.open_ns = s->open_ns};
+
+			s->flags &= ~SOCK_OPEN;
+			tell_close(s, &s->flow, &counts, LN_ABI_OUTCOME_UNREACHABLE);
+		}
+		return ALLOW;
+	}
+	u = bpf_sk_storage_get(&udp_flows, sk, 0, 0);
+	if (!u)
+		return ALLOW;
+	for (int i = 0; i < LN_ABI_UDP_SLOTS; i++) {
+		struct udp_slot *slot = &u->slots[i];
+
+		if (!slot->id)
+			continue;
+		tell_slot_close(s, slot, 0);
+		slot->id = 0;
+	}
+	return ALLOW;
+}

@@ -1,1 +1,136 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* Adoption: iterators that take what lived before the watch began. They run after the fork, exit
+ * and connect hooks are live, and user space runs them until nothing new is found. */
+#include "flow.bpf.h"
+
+/* Told through the iterator's own output, not the ring: user space reads it while it may still look
+ * into /proc. */
+SEC("iter/task")
+int on_seed_task(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct ln_abi_seed record = {};
+	struct ln_abi_task *owner, own = {};
+	__u32 pid, parent;
+
+	if (!task)
+		return 0;
+	pid = task->tgid;
+	if (bpf_map_lookup_elem(&tasks, &pid))
+		return 0;
+	parent = BPF_CORE_READ(task, real_parent, tgid);
+	owner = bpf_map_lookup_elem(&tasks, &parent);
+	if (!owner || BPF_CORE_READ(task, signal, live.counter) <= 0)
+		return 0;
+	own.agent = owner->agent;
+	own.parent = parent;
+	own.since_ns = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&tasks, &pid, &own, BPF_ANY)) {
+		count_lost(LN_ABI_LOST_TASKS);
+		return 0;
+	}
+	/* It may have gone through on_exit meanwhile: then nobody would remove the entry. */
+	if (BPF_CORE_READ(task, signal, live.counter) <= 0) {
+		bpf_map_delete_elem(&tasks, &pid);
+		return 0;
+	}
+	record.pid = pid;
+	record.parent = parent;
+	record.agent = own.agent;
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+static __always_inline void remote_from_socket(const struct sock *sk, struct ln_abi_flow *flow)
+{
+	__u32 words[4];
+
+	flow->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	if (sk->__sk_common.skc_family == AF_INET) {
+		addr_from_v4(flow, sk->__sk_common.skc_daddr);
+		return;
+	}
+	bpf_core_read(words, 16, &sk->__sk_common.skc_v6_daddr);
+	if (addr_from_words(flow, words[0], words[1], words[2], words[3]))
+		flow->flags |= LN_ABI_FLOW_MAPPED;
+}
+
+static __always_inline bool is_connected(unsigned char state)
+{
+	return state != BPF_TCP_CLOSE && state != BPF_TCP_LISTEN && state != BPF_TCP_TIME_WAIT;
+}
+
+/* A TCP connection that is open: told as existing, unless it was accepted. */
+static __always_inline void seed_tcp(const struct sock *sk, struct sock_state *s)
+{
+	struct listen_key key = {.net = (__u64)sk->__sk_common.skc_net.net,
+				 .port = sk->__sk_common.skc_num};
+
+	if (!is_connected(sk->__sk_common.skc_state) || (s->flags & SOCK_OPEN) ||
+	    bpf_map_lookup_elem(&listen_ports, &key))
+		return;
+	s->open_ns = bpf_ktime_get_ns();
+	s->flow.id = next_flow_id(s);
+	s->flow.proto = IPPROTO_TCP;
+	s->flow.flags = LN_ABI_FLOW_EXISTING;
+	remote_from_socket(sk, &s->flow);
+	s->flow.local_port = sk->__sk_common.skc_num;
+	s->flags = SOCK_OPEN;
+	if (sk->__sk_common.skc_state != BPF_TCP_SYN_SENT)
+		s->flags |= SOCK_ESTABLISHED;
+	tell_open(s, &s->flow, s->open_ns);
+}
+
+SEC("iter/task_file")
+int on_seed_file(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	const struct ln_abi_task *owner;
+	struct sock_state *s;
+	struct socket *socket;
+	struct sock *sk;
+	__u32 pid;
+
+	if (!task || !file)
+		return 0;
+	pid = task->tgid;
+	owner = bpf_map_lookup_elem(&tasks, &pid);
+	if (!owner)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk ||
+	    (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6))
+		return 0;
+	if (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_UDP)
+		return 0;
+	if (cfg_seed_pass == 0) {
+		struct listen_key key = {.net = (__u64)sk->__sk_common.skc_net.net,
+					 .port = sk->__sk_common.skc_num};
+		__u8 one = 1;
+
+		if (sk->sk_protocol == IPPROTO_TCP && sk->__sk_common.skc_state == BPF_TCP_LISTEN &&
+		    bpf_map_update_elem(&listen_ports, &key, &one, BPF_ANY))
+			count_lost(LN_ABI_LOST_SOCKETS);
+		return 0;
+	}
+	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s) {
+		count_lost(LN_ABI_LOST_SOCKETS);
+		return 0;
+	}
+	if (!s->cookie)
+		s->cookie = bpf_get_socket_cookie(sk);
+	if (!s->pid) {
+		s->agent = owner->agent;
+		s->pid = pid;
+		s->tid = pid;
+	}
+	/* A connected UDP socket speaks up with its next datagram. */
+	if (sk->sk_protocol == IPPROTO_TCP)
+		seed_tcp(sk, s);
+	return 0;
+}

@@ -1,1 +1,356 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The eBPF sensor: probe, load, attach; then only descriptors and shared memory, so that it goes on
+ * working after the privileges are gone. */
+#include "bpf_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "linnet.skel.h"
+
+enum where { AT_KERNEL, AT_CGROUP_ROOT, ON_DEMAND };
+
+/* Every program: where it hangs, what stops working without it. Attached in this order, so that a
+ * child cannot be born between the hooks. */
+struct hook {
+	size_t at; /* offset in the skeleton's list of programs */
+	const char *name;
+	enum where where;
+	bool required;
+	const char *without;
+};
+
+#define HOOK(member, ...)                                                                          \
+	{                                                                                          \
+		offsetof(struct linnet, progs.member), __VA_ARGS__                                 \
+	}
+
+static const struct hook hooks[] = {
+    HOOK(on_fork, "sched_process_fork", AT_KERNEL, true, "children are not found"),
+    HOOK(on_exec, "sched_process_exec", AT_KERNEL, true, "commands are not known"),
+    HOOK(on_exit, "sched_process_exit", AT_KERNEL, true, "ends are not known"),
+    HOOK(on_tcp_state, "inet_sock_set_state", AT_KERNEL, true, "TCP flows never end"),
+    HOOK(on_connect4, "cgroup/connect4", AT_CGROUP_ROOT, true, "IPv4 connects are not seen"),
+    HOOK(on_connect6, "cgroup/connect6", AT_CGROUP_ROOT, true, "IPv6 connects are not seen"),
+    HOOK(on_sendmsg4, "cgroup/sendmsg4", AT_CGROUP_ROOT, true, "IPv4 sendto is not seen"),
+    HOOK(on_sendmsg6, "cgroup/sendmsg6", AT_CGROUP_ROOT, true, "IPv6 sendto is not seen"),
+    HOOK(on_post_bind4, "cgroup/post_bind4", AT_CGROUP_ROOT, false,
+	 "loopback UDP inside the tree is judged like any other"),
+    HOOK(on_post_bind6, "cgroup/post_bind6", AT_CGROUP_ROOT, false,
+	 "loopback UDP inside the tree is judged like any other"),
+    HOOK(on_sock_release, "cgroup/sock_release", AT_CGROUP_ROOT, false,
+	 "UDP flows have no end and no counts"),
+    HOOK(on_egress, "cgroup_skb/egress", ON_DEMAND, true, "UDP and DNS are not seen"),
+    HOOK(on_ingress, "cgroup_skb/ingress", ON_DEMAND, true, "DNS answers are not seen"),
+    HOOK(on_seed_task, "iter/task", ON_DEMAND, false, "attach is not possible"),
+    HOOK(on_seed_file, "iter/task_file", ON_DEMAND, false, "attach does not see open connections"),
+};
+
+/* What this version does not look at, on any kernel. */
+static const struct {
+	const char *name, *note;
+} blind_spots[] = {
+    {"raw, packet and other sockets", "only TCP and UDP flows are seen"},
+    {"UNIX sockets", "a helper outside the tree (docker, systemd, D-Bus) can send for the agent"},
+    {"passed descriptors", "a socket that was made outside the tree and handed in is not seen"},
+    {"inbound connections", "data that leaves as an answer to a peer is not seen"},
+    {"DNS over TCP, TLS or HTTPS", "such answers give no names; the connection itself is judged"},
+    {"files and pipes", "data left for a process outside the tree is not seen"},
+};
+
+static struct bpf_program *hook_program(const struct ln_bpf *b, const struct hook *h)
+{
+	return *(struct bpf_program **)((char *)b->skel + h->at);
+}
+
+void ln_bpf_add_fact(struct ln_bpf *b, const char *name, bool works, bool required,
+		     const char *note, ...)
+{
+	struct ln_sensor_fact *f;
+	va_list ap;
+
+	if (b->n_facts == LN_BPF_FACTS_MAX)
+		return;
+	f = &b->facts[b->n_facts++];
+	*f = (struct ln_sensor_fact){.name = name, .works = works, .required = required};
+	va_start(ap, note);
+	vsnprintf(f->note, sizeof(f->note), note, ap);
+	va_end(ap);
+}
+
+static int on_libbpf_print(enum libbpf_print_level level, const char *format, va_list ap)
+{
+	char line[1024];
+
+	/* One level down: what libbpf calls a warning is often a probe that failed as expected. */
+	if (ln_log_level() < (level == LIBBPF_WARN ? LN_LOG_INFO : LN_LOG_DEBUG))
+		return 0;
+	vsnprintf(line, sizeof(line), format, ap);
+	line[strcspn(line, "\n")] = '\0';
+	ln_log(level == LIBBPF_WARN ? LN_LOG_INFO : LN_LOG_DEBUG, "%s", line);
+	return 0;
+}
+
+static int keep_link(struct ln_bpf *b, struct bpf_link *link)
+{
+	if (!link)
+		return -errno;
+	if (b->n_links == LN_BPF_LINKS_MAX) {
+		bpf_link__destroy(link);
+		return -ENOSPC;
+	}
+	b->links[b->n_links++] = link;
+	return 0;
+}
+
+static int attach_hook(struct ln_bpf *b, const struct hook *h, struct ln_error *err)
+{
+	struct bpf_program *prog = hook_program(b, h);
+	int r = 0;
+
+	if (h->where == AT_KERNEL)
+		r = keep_link(b, bpf_program__attach(prog));
+	else if (h->where == AT_CGROUP_ROOT)
+		r = keep_link(b, bpf_program__attach_cgroup(prog, b->cgroup_root_fd));
+	if (r == 0) {
+		ln_bpf_add_fact(b, h->name, true, h->required, "%s", "");
+		return 0;
+	}
+	ln_bpf_add_fact(b, h->name, false, h->required, "%s (%s)", h->without, strerror(-r));
+	if (!h->required)
+		return 0;
+	return ln_error_set(err, -r, "cannot attach %s: %s; without it %s", h->name, strerror(-r),
+			    h->without);
+}
+
+/* sk_storage in programs of this type came with Linux 5.11; without it the program would not load
+ * and take the others with it. */
+static void switch_off_missing(struct ln_bpf *b)
+{
+	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK, BPF_FUNC_sk_storage_get, NULL) !=
+	    1) {
+		bpf_program__set_autoload(b->skel->progs.on_sock_release, false);
+		bpf_program__set_autoload(b->skel->progs.on_post_bind4, false);
+		bpf_program__set_autoload(b->skel->progs.on_post_bind6, false);
+	}
+}
+
+static int load_error(int code, struct ln_error *err)
+{
+	if (code == EPERM || code == EACCES)
+		return ln_error_set(
+		    err, code,
+		    "the kernel refuses to load the probes (%s); run linnet as root "
+		    "(sudo), or use --sensor=poll",
+		    strerror(code));
+	if (access("/sys/kernel/btf/vmlinux", R_OK) < 0)
+		return ln_error_set(
+		    err, ENOTSUP,
+		    "this kernel has no BTF (/sys/kernel/btf/vmlinux); use a kernel "
+		    "with CONFIG_DEBUG_INFO_BTF, or --sensor=poll");
+	return ln_error_set(
+	    err, code,
+	    "the kernel refuses to load the probes (%s); see `linnet doctor -v`, or "
+	    "use --sensor=poll",
+	    strerror(code));
+}
+
+static int load(struct ln_bpf *b, const uint16_t *dns_ports, size_t n, struct ln_error *err)
+{
+	int r;
+
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	libbpf_set_print(on_libbpf_print);
+	b->skel = linnet__open();
+	if (!b->skel)
+		return load_error(errno, err);
+	for (size_t i = 0; i < n; i++)
+		b->skel->rodata->cfg_dns_ports[i] = dns_ports[i];
+	switch_off_missing(b);
+	r = linnet__load(b->skel);
+	return r < 0 ? load_error(-r, err) : 0;
+}
+
+static int attach_all(struct ln_bpf *b, struct ln_error *err)
+{
+	for (size_t i = 0; i < LN_ARRAY_SIZE(hooks); i++) {
+		if (!bpf_program__autoload(hook_program(b, &hooks[i]))) {
+			ln_bpf_add_fact(b, hooks[i].name, false, false,
+					"%s (this kernel lacks a helper)", hooks[i].without);
+			continue;
+		}
+		int r = attach_hook(b, &hooks[i], err);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < LN_ARRAY_SIZE(blind_spots); i++)
+		ln_bpf_add_fact(b, blind_spots[i].name, false, false, "%s", blind_spots[i].note);
+	return 0;
+}
+
+int ln_bpf_cover(struct ln_bpf *b, int cgroup_fd, struct ln_error *err)
+{
+	struct stat st;
+	__u8 one = 1;
+	__u64 id;
+	int r;
+
+	if (b->n_cover == LN_ABI_COVER_MAX)
+		return ln_error_set(err, ENOSPC, "the tree is spread over more than %d cgroups",
+				    LN_ABI_COVER_MAX);
+	if (fstat(cgroup_fd, &st) < 0)
+		return ln_error_set(err, errno, "cannot look at the cgroup: %s", strerror(errno));
+	r = keep_link(b, bpf_program__attach_cgroup(b->skel->progs.on_egress, cgroup_fd));
+	if (r == 0)
+		r = keep_link(b, bpf_program__attach_cgroup(b->skel->progs.on_ingress, cgroup_fd));
+	if (r < 0)
+		return ln_error_set(err, -r, "cannot attach to the agent's cgroup: %s",
+				    strerror(-r));
+	/* The inode of a cgroup2 directory is the cgroup's id (fs/kernfs/mount.c). */
+	id = st.st_ino;
+	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.covered_cgroups), &id, &one, BPF_ANY) < 0)
+		return ln_error_set(err, errno, "cannot register the agent's cgroup: %s",
+				    strerror(errno));
+	b->n_cover++;
+	return 0;
+}
+
+int ln_bpf_track_pid(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err)
+{
+	struct ln_abi_task task = {.agent = agent, .since_ns = ln_clock_mono_ns()};
+
+	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.tasks), &pid, &task, BPF_ANY) < 0)
+		return ln_error_set(err, errno, "cannot register process %u: %s", pid,
+				    strerror(errno));
+	return 0;
+}
+
+static int track(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_fd,
+		 struct ln_error *err)
+{
+	struct ln_bpf *b = (struct ln_bpf *)s;
+	int r = 0;
+
+	if (cgroup_fd >= 0)
+		r = ln_bpf_cover(b, cgroup_fd, err);
+	else
+		ln_bpf_add_fact(b, "UDP byte counts", false, false,
+				"the agent has no cgroup of its own: UDP is told at connect");
+	return r < 0 ? r : ln_bpf_track_pid(b, agent, pid, err);
+}
+
+static int adopt(struct ln_sensor *s, uint32_t agent, uint32_t pid, struct ln_error *err)
+{
+	return ln_bpf_adopt((struct ln_bpf *)s, agent, pid, err);
+}
+
+static int get_fd(struct ln_sensor *s)
+{
+	return ((struct ln_bpf *)s)->epoll_fd;
+}
+
+static int dispatch(struct ln_sensor *s, ln_event_fn fn, void *user)
+{
+	return ln_bpf_ring_dispatch((struct ln_bpf *)s, fn, user);
+}
+
+static int drain(struct ln_sensor *s, ln_event_fn fn, void *user)
+{
+	return ln_bpf_ring_drain((struct ln_bpf *)s, fn, user);
+}
+
+/* Only a hint: when the kernel does not take it (before 5.19 an unprivileged process may not write
+ * maps), alerts and counts are the same, wake-ups are more. */
+static void hint(struct ln_sensor *s, const struct ln_hint *h)
+{
+	struct ln_bpf *b = (struct ln_bpf *)s;
+	struct ln_abi_verdict verdict = {.until_ns = h->until_ns};
+	struct ln_abi_dest dest = {
+	    .agent = h->agent,
+	    .port = h->remote.port,
+	    .proto = h->proto,
+	    .family = h->remote.addr.family,
+	};
+	struct ln_bpf_hint *known;
+	uint64_t now_ns;
+
+	memcpy(dest.addr, h->remote.addr.bytes, sizeof(dest.addr));
+	known = &b->hints[XXH3_64bits(&dest, sizeof(dest)) & (LN_BPF_HINTS - 1)];
+	now_ns = ln_clock_mono_ns();
+	if (!memcmp(&known->dest, &dest, sizeof(dest)) && known->until_ns <= h->until_ns &&
+	    known->until_ns > now_ns + (h->until_ns - now_ns) / 2)
+		return;
+	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.verdicts), &dest, &verdict, BPF_ANY) == 0)
+		*known = (struct ln_bpf_hint){.dest = dest, .until_ns = h->until_ns};
+}
+
+static size_t facts(struct ln_sensor *s, const struct ln_sensor_fact **ret)
+{
+	struct ln_bpf *b = (struct ln_bpf *)s;
+
+	*ret = b->facts;
+	return b->n_facts;
+}
+
+static void bpf_free(struct ln_sensor *s)
+{
+	struct ln_bpf *b = (struct ln_bpf *)s;
+
+	ln_bpf_ring_close(b);
+	while (b->n_links > 0)
+		bpf_link__destroy(b->links[--b->n_links]);
+	linnet__destroy(b->skel);
+	ln_closep(&b->cgroup_root_fd);
+	ln_bpf_adopted_done(b);
+	free(b);
+}
+
+static const struct ln_sensor_ops bpf_ops = {
+    .name = "bpf",
+    .track = track,
+    .adopt = adopt,
+    .fd = get_fd,
+    .dispatch = dispatch,
+    .drain = drain,
+    .hint = hint,
+    .facts = facts,
+    .free = bpf_free,
+};
+
+int ln_sensor_bpf_new(int cgroup_root_fd, const uint16_t *dns_ports, size_t n, struct ln_error *err,
+		      struct ln_sensor **ret)
+{
+	LN_CLEANUP(ln_sensor_free) struct ln_sensor *s = NULL;
+	struct ln_bpf *b;
+	int r;
+
+	if (n > LN_ABI_DNS_PORTS)
+		return ln_error_set(err, EINVAL, "resolvers on more than %d ports; use fewer",
+				    LN_ABI_DNS_PORTS);
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return ln_error_set(err, ENOMEM, "out of memory");
+	s = &b->base;
+	s->ops = &bpf_ops;
+	b->epoll_fd = b->timer_fd = -1;
+	b->cgroup_root_fd = fcntl(cgroup_root_fd, F_DUPFD_CLOEXEC, 3);
+	if (b->cgroup_root_fd < 0)
+		return ln_error_set(err, errno, "cannot keep the cgroup root: %s", strerror(errno));
+	r = load(b, dns_ports, n, err);
+	if (r == 0)
+		r = attach_all(b, err);
+	if (r == 0)
+		r = ln_bpf_ring_open(b, err);
+	if (r < 0)
+		return r;
+	*ret = LN_TAKE_PTR(s);
+	return 0;
+}

@@ -57,9 +57,10 @@ struct ln_sensor {
 /* NULL-safe: ops->free, and *s = NULL. */
 void ln_sensor_free(struct ln_sensor **s);
 
-/* Ports (besides 53) on which the policy's resolvers listen. */
-int ln_sensor_bpf_new(const uint16_t *dns_ports, size_t n, struct ln_error *err,
-		      struct ln_sensor **ret);
+/* cgroup_root_fd: the root of the cgroup2 tree, borrowed for the call. dns_ports: those (besides 53)
+ * on which the policy's resolvers listen; at most four are taken, -EINVAL above. */
+int ln_sensor_bpf_new(int cgroup_root_fd, const uint16_t *dns_ports, size_t n,
+		      struct ln_error *err, struct ln_sensor **ret);
 int ln_sensor_poll_new(struct ln_error *err, struct ln_sensor **ret);
 /* Events from a story file, see tests/replay/README.md. */
 int ln_sensor_replay_new(const char *path, struct ln_error *err, struct ln_sensor **ret);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Telling flows: opening and closing, and the destinations of a UDP socket. */
+#ifndef LINNET_FLOW_BPF_H
+#define LINNET_FLOW_BPF_H
+
+#include "emit.bpf.h"
+
+/* At first sight a destination is quiet for this long: the reader is awake by then. */
+#define FIRST_SIGHT_NS (100ULL * 1000 * 1000)
+
+static __always_inline bool addr_is_loopback(__u8 family, const __u8 *addr)
+{
+	const __u64 *words = (const __u64 *)addr;
+
+	if (family == 4)
+		return addr[0] == 127;
+	return words[0] == 0 && words[1] == bpf_cpu_to_be64(1);
+}
+
+/* One IPv6 address as the four words of a hook context → family and bytes, ::ffff:a.b.c.d → IPv4,
+ * the unspecified address → loopback, which is where the kernel takes it (ip(7); RFC 4291 2.5.2
+ * forbids it as a destination, Linux means the own host). Returns true for a mapped address. */
+static __always_inline bool addr_from_words(struct ln_abi_flow *flow, __u32 a, __u32 b, __u32 c,
+					    __u32 d)
+{
+	__u32 *words = (__u32 *)flow->remote;
+
+	if (a == 0 && b == 0 && c == bpf_htonl(0xffff)) {
+		flow->family = 4;
+		words[0] = d ? d : bpf_htonl(0x7f000001);
+		words[1] = words[2] = words[3] = 0;
+		return true;
+	}
+	flow->family = 6;
+	words[0] = a;
+	words[1] = b;
+	words[2] = c;
+	words[3] = (a | b | c | d) ? d : bpf_htonl(1);
+	return false;
+}
+
+static __always_inline void addr_from_v4(struct ln_abi_flow *flow, __u32 addr)
+{
+	__u32 *words = (__u32 *)flow->remote;
+
+	flow->family = 4;
+	words[0] = addr ? addr : bpf_htonl(0x7f000001);
+	words[1] = words[2] = words[3] = 0;
+}
+
+/* Whether this destination must wake the reader: it has no word that it can wait. */
+static __always_inline bool dest_is_urgent(__u32 agent, const struct ln_abi_flow *flow,
+					   __u64 now_ns)
+{
+	struct ln_abi_dest key = {
+	    .agent = agent,
+	    .port = flow->remote_port,
+	    .proto = flow->proto,
+	    .family = flow->family,
+	};
+	struct ln_abi_verdict *known, first = {.until_ns = now_ns + FIRST_SIGHT_NS};
+
+	__builtin_memcpy(key.addr, flow->remote, 16);
+	known = bpf_map_lookup_elem(&verdicts, &key);
+	if (known) {
+		if (now_ns < known->until_ns)
+			return false;
+		known->until_ns = now_ns + FIRST_SIGHT_NS;
+		return true;
+	}
+	if (bpf_map_update_elem(&verdicts, &key, &first, BPF_ANY))
+		count_lost(LN_ABI_LOST_VERDICTS);
+	return true;
+}
+
+static __always_inline void tell_open(const struct sock_state *s, const struct ln_abi_flow *flow,
+				      __u64 now_ns)
+{
+	struct ln_abi_flow_open *ev;
+	bool urgent = dest_is_urgent(s->agent, flow, now_ns);
+
+	ev = emit_reserve(struct ln_abi_flow_open);
+	if (!ev)
+		return;
+	fill_header(&ev->h, LN_ABI_FLOW_OPEN, s->agent, now_ns, s->pid, s->tid);
+	ev->flow = *flow;
+	emit_submit(ev, urgent);
+}
+
+struct flow_counts {
+	__u64 open_ns, tx_bytes, rx_bytes, tx_packets, rx_packets;
+};
+
+static __always_inline void tell_close(const struct sock_state *s, const struct ln_abi_flow *flow,
+				       const struct flow_counts *counts,
+				       enum ln_abi_outcome outcome)
+{
+	struct ln_abi_flow_close *ev = emit_reserve(struct ln_abi_flow_close);
+
+	if (!ev)
+		return;
+	fill_header(&ev->h, LN_ABI_FLOW_CLOSE, s->agent, bpf_ktime_get_ns(), s->pid, s->tid);
+	ev->flow = *flow;
+	ev->open_ns = counts->open_ns;
+	ev->tx_bytes = counts->tx_bytes;
+	ev->rx_bytes = counts->rx_bytes;
+	ev->tx_packets = counts->tx_packets;
+	ev->rx_packets = counts->rx_packets;
+	ev->outcome = outcome;
+	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
+	emit_submit(ev, false);
+}
+
+static __always_inline __u64 next_flow_id(struct sock_state *s)
+{
+	s->generation++;
+	return s->cookie << 16 | s->generation;
+}
+
+/* The UDP flow in a slot, as an event names it. */
+static __always_inline void flow_from_slot(struct ln_abi_flow *flow, const struct sock_state *s,
+					   const struct udp_slot *slot)
+{
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->id = slot->id;
+	flow->netns = s->flow.netns;
+	flow->family = slot->family;
+	flow->proto = IPPROTO_UDP;
+	flow->remote_port = slot->port;
+	flow->local_port = s->flow.local_port;
+	__builtin_memcpy(flow->remote, slot->addr, 16);
+	if (slot->same_tree)
+		flow->flags |= LN_ABI_FLOW_SAME_TREE;
+	if (s->flags & SOCK_UNCOUNTED)
+		flow->flags |= LN_ABI_FLOW_UNCOUNTED;
+}
+
+static __always_inline void tell_slot_close(const struct sock_state *s, const struct udp_slot *slot,
+					    __u16 flags)
+{
+	struct ln_abi_flow flow;
+	struct flow_counts counts = {
+	    .open_ns = slot->open_ns,
+	    .tx_bytes = slot->tx_bytes,
+	    .rx_bytes = slot->rx_bytes,
+	    .tx_packets = slot->tx_packets,
+	    .rx_packets = slot->rx_packets,
+	};
+
+	flow_from_slot(&flow, s, slot);
+	flow.flags |= flags;
+	tell_close(s, &flow, &counts, LN_ABI_OUTCOME_NONE);
+}
+
+static __always_inline bool slot_is(const struct udp_slot *slot, const struct ln_abi_flow *dest)
+{
+	const __u64 *addr = (const __u64 *)dest->remote;
+
+	return slot->id && slot->port == dest->remote_port && slot->addr[0] == addr[0] &&
+	       slot->addr[1] == addr[1] && slot->family == dest->family;
+}
+
+/* Which slot holds this destination; -1: none. The position goes through the map's memory: the
+ * verifier then sees one unknown number instead of eight known ones, and checks what follows once.
+ */
+static __always_inline int slot_find(struct udp_flows *u, const struct ln_abi_flow *dest)
+{
+	if (slot_is(&u->slots[u->at & (LN_ABI_UDP_SLOTS - 1)], dest))
+		return u->at & (LN_ABI_UDP_SLOTS - 1);
+	for (__u32 i = 0; i < LN_ABI_UDP_SLOTS; i++) {
+		if (slot_is(&u->slots[i], dest)) {
+			u->at = i;
+			return u->at & (LN_ABI_UDP_SLOTS - 1);
+		}
+	}
+	return -1;
+}
+
+/* A new UDP flow: takes the next slot, closing what was in it, and tells the opening; returns the
+ * slot's position. What is told comes from `dest`, never from the slot: another thread of the agent
+ * may be writing there. */
+static __always_inline int slot_open(struct sock_state *s, struct udp_flows *u,
+				     struct ln_abi_flow *dest, __u64 now_ns)
+{
+	__u32 at = u->next++ & (LN_ABI_UDP_SLOTS - 1);
+	struct udp_slot *slot = &u->slots[at];
+	const __u64 *addr = (const __u64 *)dest->remote;
+
+	if (slot->id)
+		tell_slot_close(s, slot, LN_ABI_FLOW_EVICTED);
+	dest->id = next_flow_id(s);
+	dest->netns = s->flow.netns;
+	dest->proto = IPPROTO_UDP;
+	if (s->flags & SOCK_UNCOUNTED)
+		dest->flags |= LN_ABI_FLOW_UNCOUNTED;
+	slot->id = dest->id;
+	slot->open_ns = now_ns;
+	slot->tx_bytes = slot->rx_bytes = slot->tx_packets = slot->rx_packets = 0;
+	slot->addr[0] = addr[0];
+	slot->addr[1] = addr[1];
+	slot->port = dest->remote_port;
+	slot->family = dest->family;
+	slot->same_tree = !!(dest->flags & LN_ABI_FLOW_SAME_TREE);
+	tell_open(s, dest, now_ns);
+	return at;
+}
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every map, knob and counter of the kernel side: key, value, writer, bound. All are weak: each
+ * .bpf.c that includes this file names the same object after linking.
+ */
+#ifndef LINNET_MAPS_BPF_H
+#define LINNET_MAPS_BPF_H
+
+#include "kernel_types.bpf.h"
+#include "event_abi.h"
+
+/* Thread-group id → the agent it belongs to. Written at fork, exit and adoption in kernel, and by
+ * user space for the root of a tree. Full: the child is not watched, counted, told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LN_ABI_TASKS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct ln_abi_task);
+} tasks __weak SEC(".maps");
+
+/* Events for user space, in the order in which they happened. Full: counted, told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, LN_ABI_RING_BYTES);
+} events __weak SEC(".maps");
+
+/* Destinations that need no wake-up for a while. Written by user space after a verdict, and in
+ * kernel at first sight. A hint only: the engine stays the judge. Full: the least used goes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, LN_ABI_VERDICTS_MAX);
+	__type(key, struct ln_abi_dest);
+	__type(value, struct ln_abi_verdict);
+} verdicts __weak SEC(".maps");
+
+enum sock_bits {
+	SOCK_OPEN = 1,        /* a TCP flow was told and not yet closed */
+	SOCK_ESTABLISHED = 2, /* … and the handshake came through */
+	SOCK_SAME_TREE = 4,   /* UDP: connected to a socket of the same agent on loopback */
+	SOCK_UNCOUNTED = 8,   /* made outside the cgroups where egress is seen */
+	SOCK_MPTCP = 16,
+};
+
+/* What a socket of the tree remembers: its owner and its TCP flow. Written in process context at
+ * bind, listen, connect and sendmsg, so that softirq code finds the owner. Lives with the socket;
+ * an accepted child inherits the listener's. */
+struct sock_state {
+	__u32 agent;
+	__u32 pid;
+	__u32 tid;
+	__u16 generation; /* flows on this socket so far */
+	__u16 flags;
+	__u64 cookie;
+	__u64 open_ns;
+	struct ln_abi_flow flow;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct sock_state);
+} socks __weak SEC(".maps");
+
+struct udp_slot {
+	__u64 id; /* 0: free */
+	__u64 open_ns;
+	__u64 tx_bytes, rx_bytes, tx_packets, rx_packets;
+	__u64 addr[2];
+	__u16 port;
+	__u8 family;
+	__u8 same_tree;
+	__u32 pad;
+};
+
+/* The destinations of one UDP socket. Full: the slot that is next in turn is closed early. */
+struct udp_flows {
+	__u32 next;
+	__u32 at; /* where slot_find was last successful */
+	struct udp_slot slots[LN_ABI_UDP_SLOTS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct udp_flows);
+} udp_flows __weak SEC(".maps");
+
+/* Ports that tracked sockets listen on, per network namespace; only during adoption, to tell an
+ * accepted connection from one that went out. Written by on_seed_file, pass 0. */
+struct listen_key {
+	__u64 net;
+	__u32 port;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct listen_key);
+	__type(value, __u8);
+} listen_ports __weak SEC(".maps");
+
+/* Ids of the cgroups on which egress and ingress are attached. Written by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LN_ABI_COVER_MAX);
+	__type(key, __u64);
+	__type(value, __u8);
+} covered_cgroups __weak SEC(".maps");
+
+/* Ports, besides 53, 5353 and 5355, whose UDP payload is DNS; set before load. */
+const volatile __u16 cfg_dns_ports[LN_ABI_DNS_PORTS] __weak = {};
+
+/* 0: on_seed_file collects listening ports; 1: it tells flows. User space. */
+__u32 cfg_seed_pass __weak = 0;
+
+/* User space sets it when it leaves events in the ring on purpose for some milliseconds. */
+__u32 reader_deferred __weak = 0;
+/* Grows with each event that cannot wait, so that the reader can tell why it was woken. */
+__u64 stat_urgent __weak = 0;
+/* What was not told or seen, by enum ln_abi_lost. */
+__u64 stat_lost[LN_ABI_LOST_COUNT] __weak = {};
+
+#endif

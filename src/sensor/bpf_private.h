@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the BPF sensor share: bpf.c loads and attaches, bpf_ring.c waits and drains,
+ * bpf_adopt.c takes what lived before. */
+#ifndef LINNET_SENSOR_BPF_PRIVATE_H
+#define LINNET_SENSOR_BPF_PRIVATE_H
+
+#include <sys/types.h>
+#include "sensor.h"
+#include "decode.h"
+
+struct linnet; /* the skeleton */
+struct bpf_link;
+struct ring_buffer;
+
+#define LN_BPF_LINKS_MAX 64
+#define LN_BPF_FACTS_MAX 40
+#define LN_BPF_HINTS     256 /* a power of two */
+
+/* A destination that was hinted lately, to spare the system call. */
+struct ln_bpf_hint {
+	struct ln_abi_dest dest;
+	uint64_t until_ns;
+};
+
+/* A process found by adoption, to be told before the first event. */
+struct ln_bpf_adopted {
+	uint32_t agent, pid, ppid;
+	char *exe, *args; /* owned */
+	size_t exe_len, args_len;
+	bool cut;
+};
+
+struct ln_bpf {
+	struct ln_sensor base;
+	struct linnet *skel;
+	int cgroup_root_fd; /* owned; only until the privileges go */
+	struct bpf_link *links[LN_BPF_LINKS_MAX];
+	size_t n_links;
+	struct ln_sensor_fact facts[LN_BPF_FACTS_MAX];
+	size_t n_facts;
+	size_t n_cover;
+
+	int epoll_fd, timer_fd;
+	struct ring_buffer *ring;
+	bool deferred; /* events are left in the ring until the timer fires */
+	uint64_t urgent_seen;
+	uint64_t lost_seen[LN_ABI_LOST_COUNT];
+	struct ln_decoder decoder;
+	ln_event_fn fn; /* during a drain */
+	void *user;
+	uint64_t undecodable;
+
+	struct ln_bpf_adopted *adopted; /* owned */
+	size_t n_adopted, cap_adopted;
+	struct ln_bpf_hint hints[LN_BPF_HINTS];
+};
+
+void ln_bpf_add_fact(struct ln_bpf *b, const char *name, bool works, bool required,
+		     const char *note, ...) LN_FORMAT(5, 6);
+/* Counts packets on this cgroup from now on. -ENOSPC: no room for one more. */
+int ln_bpf_cover(struct ln_bpf *b, int cgroup_fd, struct ln_error *err);
+int ln_bpf_track_pid(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err);
+
+int ln_bpf_ring_open(struct ln_bpf *b, struct ln_error *err);
+void ln_bpf_ring_close(struct ln_bpf *b);
+/* Makes the descriptor readable at once. */
+void ln_bpf_ring_kick(struct ln_bpf *b);
+int ln_bpf_ring_dispatch(struct ln_bpf *b, ln_event_fn fn, void *user);
+int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user);
+
+int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err);
+void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user);
+void ln_bpf_adopted_done(struct ln_bpf *b);
+
+#endif
