@@ -1,7 +1,643 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+#include "base/macros.h"
+#include "daemon/cgroup.h"
+#include "daemon/files.h"
+#include "daemon/identity.h"
+#include "daemon/launch.h"
+#include "daemon/privileges.h"
+#include "daemon/supervise.h"
+
+#define ABSENT_PID 4194305 /* over the kernel's limit for PIDs */
+
+static char dir[] = "/tmp/linnet-unit-XXXXXX";
+
+static const char *in_dir(const char *name)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (int)strlen(text));
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+/* A sensor whose only event source is the end of the process it was given. */
+struct fake {
+	struct ln_sensor base;
+	uint32_t pid;
+	int fd;
+	bool leaves_child; /* tells of a child that outlives the agent */
+};
+static bool fake_leaves_child;
+
+static int fake_track(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_fd,
+		      struct ln_error *err)
+{
+	struct fake *f = (struct fake *)s;
+
+	f->pid = pid;
+	f->fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return f->fd < 0 ? ln_error_set(err, errno, "no pidfd") : 0;
+}
+
+static int fake_fd(struct ln_sensor *s)
+{
+	return ((struct fake *)s)->fd;
+}
+
+static int fake_drain(struct ln_sensor *s, ln_event_fn fn, void *user)
+{
+	struct fake *f = (struct fake *)s;
+	struct pollfd p = {.fd = f->fd, .events = POLLIN};
+	struct ln_event ev = {.kind = LN_EVENT_FORK, .time_ns = 1, .agent = 1, .pid = f->pid};
+
+	if (f->pid == 0 || poll(&p, 1, 0) <= 0)
+		return 0;
+	ev.fork.child = ABSENT_PID;
+	if (f->leaves_child)
+		fn(&ev, user);
+	ev = (struct ln_event){.kind = LN_EVENT_EXIT, .time_ns = 2, .agent = 1, .pid = f->pid};
+	fn(&ev, user);
+	f->pid = 0;
+	/* The descriptor stays readable: one that is not takes its place. */
+	int silent[2];
+	assert_int_equal(pipe2(silent, O_CLOEXEC), 0);
+	dup2(silent[0], f->fd);
+	return 0;
+}
+
+static size_t fake_facts(struct ln_sensor *s, const struct ln_sensor_fact **ret)
+{
+	static const struct ln_sensor_fact FACT = {.name = "everything", .note = "it is a fake"};
+
+	*ret = &FACT;
+	return 1;
+}
+
+static void fake_free(struct ln_sensor *s)
+{
+	close(((struct fake *)s)->fd);
+	free(s);
+}
+
+static int fake_new(const uint16_t *ports, size_t n, struct ln_error *err, struct ln_sensor **ret)
+{
+	static const struct ln_sensor_ops OPS = {
+	    .name = "fake",
+	    .track = fake_track,
+	    .fd = fake_fd,
+	    .dispatch = fake_drain,
+	    .drain = fake_drain,
+	    .facts = fake_facts,
+	    .free = fake_free,
+	};
+	struct fake *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	f->base.ops = &OPS;
+	f->fd = -1;
+	f->leaves_child = fake_leaves_child;
+	*ret = &f->base;
+	return 0;
+}
+
+static int broken_new(const uint16_t *ports, size_t n, struct ln_error *err, struct ln_sensor **ret)
+{
+	return ln_error_set(err, ENOSYS, "this sensor is broken");
+}
+
+static const struct ln_sensor_kind FAKE = {.name = "fake", .make = fake_new};
+static const struct ln_sensor_kind FAKE_CGROUP = {.name = "fake", .cgroup = true, .make = fake_new};
+static const struct ln_sensor_kind BROKEN = {.name = "fake", .cgroup = true, .make = broken_new};
+
+/* A `run` in a process of its own; its two outputs come through one pipe. */
+struct launched {
+	pid_t pid;
+	int out;
+	char text[16384]; /* all that was read so far */
+	size_t len;
+};
+
+static void launch_command(struct launched *l, const struct ln_sensor_kind *kind,
+			   const char *const *argv)
+{
+	int out[2];
+
+	*l = (struct launched){0};
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	l->pid = fork();
+	if (l->pid == 0) {
+		struct ln_identity identity = {0};
+		struct ln_launch_config c = {
+		    .watch = {.policy = ln_policy_new_empty("unit"),
+			      .no_policy = true,
+			      .kind = kind,
+			      .log_path = in_dir("launch.jsonl"),
+			      .agent_uid = getuid(),
+			      .cgroup_fd = -1},
+		    .identity = &identity,
+		    .argv = (char *const *)argv,
+		};
+		/* So that a sweep takes it for what it is. */
+		prctl(PR_SET_NAME, "linnet");
+		dup2(out[1], STDOUT_FILENO);
+		dup2(out[1], STDERR_FILENO);
+		_exit(ln_launch_run(&c));
+	}
+	assert_true(l->pid > 0);
+	close(out[1]);
+	l->out = out[0];
+}
+
+/* Reads until `word` has come, or the end. */
+static bool await(struct launched *l, const char *word)
+{
+	while (!(word && strstr(l->text, word)) && l->len < sizeof(l->text) - 1) {
+		ssize_t n = read(l->out, l->text + l->len, sizeof(l->text) - 1 - l->len);
+		if (n <= 0)
+			break;
+		l->len += (size_t)n;
+	}
+	return word && strstr(l->text, word);
+}
+
+static int finish(struct launched *l)
+{
+	int status;
+
+	await(l, NULL);
+	close(l->out);
+	assert_int_equal(waitpid(l->pid, &status, 0), l->pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void launch(struct launched *l, const struct ln_sensor_kind *kind, const char *script)
+{
+	const char *argv[] = {"sh", "-c", script, NULL};
+
+	launch_command(l, kind, argv);
+}
+
+static int run_shell(const struct ln_sensor_kind *kind, struct launched *l, const char *script)
+{
+	launch(l, kind, script);
+	return finish(l);
+}
+
+static int run_word(struct launched *l, const char *word)
+{
+	const char *argv[] = {word, NULL};
+
+	launch_command(l, &FAKE, argv);
+	return finish(l);
+}
+
+/* The child of `parent` whose name in /proc/PID/comm is `comm`; 0 none. */
+static pid_t find_child(pid_t parent, const char *comm)
+{
+	char path[64], *text = NULL, *name = NULL;
+	size_t len;
+	pid_t found = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
+	assert_int_equal(ln_file_read(path, 4096, &text, &len), 0);
+	for (char *at = text; *at && !found;) {
+		long pid = strtol(at, &at, 10);
+		snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+		if (ln_file_read(path, 64, &name, &len) == 0 && len > 0) {
+			name[len - 1] = '\0';
+			found = strcmp(name, comm) == 0 ? (pid_t)pid : 0;
+			free(name);
+		}
+		at += strspn(at, " \n");
+	}
+	free(text);
+	return found;
+}
+
+static void status_field(pid_t pid, const char *field, char *ret, size_t size)
+{
+	char path[64], *text = NULL;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	assert_int_equal(ln_file_read(path, 65536, &text, &len), 0);
+	const char *at = strstr(text, field);
+	assert_non_null(at);
+	at += strlen(field);
+	at += strspn(at, ":\t ");
+	snprintf(ret, size, "%.*s", (int)strcspn(at, "\n"), at);
+	free(text);
+}
+
+/* Whether a cgroup of the launcher `pid` is beside where ours would be. */
+static bool has_cgroup(pid_t pid)
+{
+	struct ln_cgroup own = LN_CGROUP_NONE;
+	char name[64];
+
+	if (geteuid() != 0 || ln_cgroup_make(getpid(), NULL, &own) < 0)
+		return false;
+	snprintf(name, sizeof(name), "linnet-%d", (int)pid);
+	bool found = faccessat(own.parent_fd, name, F_OK, 0) == 0;
+	assert_true(ln_cgroup_remove(&own, 0));
+	return found;
+}
+
+static void run_returns_the_status_of_the_agent(void **state)
+{
+	struct launched l;
+
+	assert_int_equal(run_shell(&FAKE, &l, "exit 0"), 0);
+	assert_non_null(strstr(l.text, "not or not fully seen here: everything"));
+	assert_int_equal(run_shell(&FAKE, &l, "exit 3"), 3);
+	assert_int_equal(run_shell(&FAKE, &l, "kill -9 $$"), 128 + SIGKILL);
+	assert_int_equal(run_shell(&FAKE, &l, "kill -TERM $$"), 128 + SIGTERM);
+	assert_int_equal(run_word(&l, "/nowhere/command"), LN_EXIT_NOT_FOUND);
+	assert_null(strstr(l.text, "summary"));
+	assert_int_equal(run_word(&l, "linnet-no-such"), LN_EXIT_NOT_FOUND);
+	assert_non_null(strstr(l.text, "cannot run linnet-no-such: command not found"));
+	assert_int_equal(run_word(&l, "/etc/passwd"), LN_EXIT_CANNOT_RUN);
+}
+
+static void a_failed_start_runs_nothing(void **state)
+{
+	struct launched l;
+
+	assert_int_equal(run_shell(&BROKEN, &l, "echo the agent ran"), LN_EXIT_FAILED);
+	assert_non_null(strstr(l.text, "this sensor is broken"));
+	assert_null(strstr(l.text, "the agent ran"));
+	assert_false(has_cgroup(l.pid));
+}
+
+/* Signals, privileges and descriptors of the agent are those that linnet was started with. */
+static void the_agent_is_left_alone(void **state)
+{
+	static const char *const FIELDS[] = {"SigBlk", "SigIgn", "CapEff",
+					     "CapPrm", "CapBnd", "NoNewPrivs"};
+	struct launched l;
+	char expected[128], line[160];
+
+	assert_int_equal(run_shell(&FAKE, &l, "cat /proc/self/status; ls -l /proc/self/fd"), 0);
+	for (size_t i = 0; i < LN_ARRAY_SIZE(FIELDS); i++) {
+		status_field(getpid(), FIELDS[i], expected, sizeof(expected));
+		snprintf(line, sizeof(line), "%s:\t%s\n", FIELDS[i], expected);
+		assert_non_null(strstr(l.text, line));
+	}
+	assert_null(strstr(l.text, "-> /tmp/linnet-unit"));
+	assert_null(strstr(l.text, "signalfd"));
+}
+
+static void signals_reach_the_agent(void **state)
+{
+	struct launched l;
+
+	launch(&l, &FAKE, "trap 'exit 9' TERM; echo is up; while :; do :; done");
+	assert_true(await(&l, "is up\n"));
+	kill(l.pid, SIGTERM);
+	assert_int_equal(finish(&l), 9);
+}
+
+static void the_end_of_the_monitor_is_told(void **state)
+{
+	struct launched l;
+
+	launch(&l, &FAKE, "trap 'exit 5' USR1; echo is up; while :; do :; done");
+	assert_true(await(&l, "is up\n"));
+	pid_t monitor = find_child(l.pid, "linnet-monitor");
+	assert_true(monitor > 0);
+	kill(monitor, SIGKILL);
+	assert_true(await(&l, "[!] WATCH ENDED\n"));
+	assert_non_null(strstr(l.text, "killed by signal 9"));
+	/* The agent goes on, and so does its launcher. */
+	kill(l.pid, SIGUSR1);
+	assert_int_equal(finish(&l), 5);
+}
+
+static void background_processes_keep_the_watch_open(void **state)
+{
+	struct launched l;
+
+	fake_leaves_child = true;
+	launch(&l, &FAKE, "exit 4");
+	fake_leaves_child = false;
+	assert_true(await(&l, "1 process of the agent is still running"));
+	kill(l.pid, SIGINT);
+	assert_int_equal(finish(&l), 4);
+	assert_non_null(strstr(l.text, "summary"));
+	assert_null(strstr(l.text, "WATCH ENDED"));
+}
+
+static void both_processes_of_linnet_lose_their_privileges(void **state)
+{
+	struct launched l;
+	char text[128];
+
+	if (geteuid() != 0)
+		skip();
+	launch(&l, &FAKE_CGROUP, "trap 'exit 0' TERM; echo is up; while :; do :; done");
+	assert_true(await(&l, "is up\n"));
+	pid_t monitor = find_child(l.pid, "linnet-monitor");
+	assert_true(monitor > 0);
+	static const char *const SETS[] = {"CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"};
+	for (size_t i = 0; i < LN_ARRAY_SIZE(SETS); i++) {
+		status_field(monitor, SETS[i], text, sizeof(text));
+		assert_string_equal(text, "0000000000000000");
+	}
+	status_field(monitor, "NoNewPrivs", text, sizeof(text));
+	assert_string_equal(text, "1");
+	status_field(monitor, "Uid", text, sizeof(text));
+	assert_true(strtol(text, NULL, 10) > 0);
+	status_field(monitor, "Groups", text, sizeof(text));
+	assert_string_equal(text, "");
+	/* CAP_DAC_OVERRIDE and CAP_KILL */
+	status_field(l.pid, "CapEff", text, sizeof(text));
+	assert_string_equal(text, "0000000000000022");
+	kill(l.pid, SIGTERM);
+	assert_int_equal(finish(&l), 0);
+}
+
+static void the_cgroup_goes_with_the_agent(void **state)
+{
+	struct launched l;
+	int root;
+
+	if (geteuid() != 0 || ln_cgroup_root(NULL, &root) < 0)
+		skip();
+	close(root);
+	/* A cgroup that the agent makes inside its own goes too. */
+	assert_int_equal(run_shell(&FAKE_CGROUP, &l,
+				   "grep ^0:: /proc/self/cgroup; "
+				   "d=$(find /sys/fs/cgroup -maxdepth 4 -name linnet-$PPID "
+				   "-type d | head -n 1); [ -z \"$d\" ] || mkdir $d/inner"),
+			 0);
+	char name[64];
+	snprintf(name, sizeof(name), "/linnet-%d\n", (int)l.pid);
+	assert_non_null(strstr(l.text, name));
+	assert_false(has_cgroup(l.pid));
+}
+
+static void sweep_takes_what_the_dead_left(void **state)
+{
+	struct ln_cgroup own = LN_CGROUP_NONE, dead = LN_CGROUP_NONE;
+	struct ln_error err = {0};
+
+	if (geteuid() != 0 || ln_cgroup_make(getpid(), &err, &own) < 0)
+		skip();
+	assert_int_equal(ln_cgroup_make(ABSENT_PID, &err, &dead), 0);
+	assert_int_equal(mkdirat(dead.fd, "inner", 0755), 0);
+	assert_int_equal(mkdirat(own.fd, "linnet-12x", 0755), 0);
+	/* As long as a process is in it, nothing of it goes. */
+	pid_t child = fork();
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(ln_cgroup_enter(&dead, child, &err), 0);
+	ln_cgroup_sweep(dead.parent_fd);
+	assert_int_equal(faccessat(dead.fd, "inner", F_OK, 0), 0);
+	int events = ln_cgroup_open_events(&dead);
+	assert_int_equal(ln_cgroup_populated(events), 1);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	while (ln_cgroup_populated(events) == 1) {
+		struct pollfd p = {.fd = events, .events = POLLPRI};
+		assert_int_equal(poll(&p, 1, 5000), 1);
+	}
+	close(events);
+	assert_true(ln_cgroup_sweep(dead.parent_fd) >= 1);
+	assert_int_equal(faccessat(dead.parent_fd, dead.name, F_OK, 0), -1);
+	/* This process lives, but it is no linnet. */
+	assert_int_equal(faccessat(own.parent_fd, own.name, F_OK, 0), -1);
+	ln_cgroup_close(&dead);
+	ln_cgroup_close(&own);
+}
+
+static void dropped_privileges_do_not_come_back(void **state)
+{
+	uid_t uid;
+	gid_t gid;
+	struct ln_error err = {0};
+	int status;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(ln_privileges_choose(0, &err, &uid, &gid), 0);
+	assert_true(uid != 0);
+	pid_t child = fork();
+	if (child == 0) {
+		if (ln_privileges_drop(uid, gid, false, &err) < 0)
+			_exit(1);
+		if (setuid(0) == 0 || open("/proc/1/environ", O_RDONLY) >= 0)
+			_exit(2);
+		_exit(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : 3);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	/* Whoever is not root cannot drop to another user: it must be an error. */
+	child = fork();
+	if (child == 0) {
+		if (setuid(uid) < 0)
+			_exit(1);
+		_exit(ln_privileges_drop(uid + 1, gid, false, &err) < 0 ? 0 : 2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void the_monitor_never_has_the_uid_of_the_agent(void **state)
+{
+	uid_t uid, other;
+	gid_t gid;
+	struct ln_error err = {0};
+
+	assert_int_equal(ln_privileges_choose(0, &err, &uid, &gid), 0);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(ln_privileges_choose(uid, &err, &other, &gid), 0);
+		assert_true(other != uid && other != 0);
+	}
+}
+
+static void sudo_names_the_agents_user(void **state)
+{
+	static const char *const WRONG[] = {"", "-1", " 65534", "65534x", "4294967295", "0"};
+	struct ln_identity id = {0};
+	struct ln_error err = {0};
+
+	if (geteuid() != 0) {
+		assert_int_equal(ln_identity_find("root", &err, &id), -EPERM);
+		return;
+	}
+	for (size_t i = 0; i < LN_ARRAY_SIZE(WRONG); i++) {
+		setenv("SUDO_UID", WRONG[i], 1);
+		assert_int_equal(ln_identity_find(NULL, &err, &id), 0);
+		assert_false(id.change);
+		ln_identity_done(&id);
+	}
+	setenv("SUDO_UID", "65534", 1);
+	assert_int_equal(ln_identity_find(NULL, &err, &id), 0);
+	assert_true(id.change);
+	assert_int_equal(id.uid, 65534);
+	ln_identity_done(&id);
+	/* A number without an account takes the group that sudo tells. */
+	setenv("SUDO_UID", "3999999999", 1);
+	setenv("SUDO_GID", "3999999998", 1);
+	assert_int_equal(ln_identity_find(NULL, &err, &id), 0);
+	assert_true(id.change && id.uid == 3999999999U && id.gid == 3999999998U && !id.name);
+	ln_identity_done(&id);
+	unsetenv("SUDO_UID");
+	unsetenv("SUDO_GID");
+	assert_int_equal(ln_identity_find("no-such-user-here", &err, &id), -ENOENT);
+	assert_int_equal(ln_identity_find("root", &err, &id), 0);
+	assert_true(id.change && id.uid == 0);
+	ln_identity_done(&id);
+}
+
+static void hosts_grant_only_what_the_agent_cannot_write(void **state)
+{
+	const struct ln_agent_file roots = {.owner = 0, .mode = S_IFREG | 0644};
+	const struct ln_agent_file shared = {.owner = 0, .mode = S_IFREG | 0664};
+	const struct ln_agent_file open_to_all = {.owner = 0, .mode = S_IFREG | 0646};
+	const struct ln_agent_file users = {.owner = 1000, .mode = S_IFREG | 0644};
+
+	assert_true(ln_agent_file_trusted(&roots, 1000));
+	assert_false(ln_agent_file_trusted(&roots, 0));
+	assert_false(ln_agent_file_trusted(&shared, 1000));
+	assert_false(ln_agent_file_trusted(&open_to_all, 1000));
+	assert_false(ln_agent_file_trusted(&users, 1000));
+	assert_false(ln_agent_file_trusted(&users, 1001));
+}
+
+static void files_of_the_agent_are_bounded(void **state)
+{
+	struct ln_agent_file f = {0};
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s", in_dir("hosts"));
+	write_file(path, "1.2.3.4 one\n5.6.7.8 two\n", 0644);
+	assert_int_equal(ln_agent_file_read(0, path, 24, &f), 0);
+	assert_false(f.cut);
+	assert_int_equal(f.len, 24);
+	ln_agent_file_done(&f);
+	/* What is cut ends with a whole line. */
+	assert_int_equal(ln_agent_file_read(0, path, 20, &f), 0);
+	assert_true(f.cut);
+	assert_string_equal(f.text, "1.2.3.4 one\n");
+	ln_agent_file_done(&f);
+	/* The same through the root directory of a process. */
+	assert_int_equal(ln_agent_file_read(getpid(), path, 100, &f), 0);
+	assert_int_equal(f.len, 24);
+	ln_agent_file_done(&f);
+	/* A pipe would hold us up, a directory has no text. */
+	snprintf(path, sizeof(path), "%s", in_dir("pipe"));
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(ln_agent_file_read(0, path, 100, &f), -EINVAL);
+	assert_int_equal(ln_agent_file_read(0, dir, 100, &f), -EINVAL);
+	char *text;
+	size_t len;
+	assert_int_equal(ln_file_read(in_dir("hosts"), 10, &text, &len), -EFBIG);
+}
+
+static void the_log_is_nobody_elses(void **state)
+{
+	struct ln_error err = {0};
+	char path[PATH_MAX], link[PATH_MAX];
+	struct stat st;
+	int fd;
+
+	assert_int_equal(ln_log_file_open(in_dir("log.jsonl"), "unit", &err, path, &fd), 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_true(fcntl(fd, F_GETFL) & O_APPEND);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	close(fd);
+	snprintf(link, sizeof(link), "%s", in_dir("link.jsonl"));
+	assert_int_equal(symlink(path, link), 0);
+	assert_int_equal(ln_log_file_open(link, "unit", &err, path, &fd), -ELOOP);
+	assert_non_null(strstr(err.text, "symbolic link"));
+}
+
+static void the_default_log_is_named_after_the_agent(void **state)
+{
+	struct ln_error err = {0};
+	char path[PATH_MAX];
+	int fd, status;
+
+	/* Root's directory is the system's: as a user, in the test's own. */
+	pid_t child = fork();
+	if (child == 0) {
+		setenv("XDG_STATE_HOME", in_dir("state/deep"), 1);
+		if (geteuid() == 0 && setuid(65534) < 0)
+			_exit(1);
+		if (ln_log_file_open(NULL, "../a b\n", &err, path, &fd) < 0)
+			_exit(2);
+		_exit(strstr(path, "/state/deep/linnet/_._a_b_-20") ? 0 : 3);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static int make_dir(void **state)
+{
+	return mkdtemp(dir) && chmod(dir, 01777) == 0 ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	return system(command);
+}
+
 int main(void)
 {
-	puts("1..0 # not written yet");
-	return 1;
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(run_returns_the_status_of_the_agent),
+	    cmocka_unit_test(a_failed_start_runs_nothing),
+	    cmocka_unit_test(the_agent_is_left_alone),
+	    cmocka_unit_test(signals_reach_the_agent),
+	    cmocka_unit_test(the_end_of_the_monitor_is_told),
+	    cmocka_unit_test(background_processes_keep_the_watch_open),
+	    cmocka_unit_test(both_processes_of_linnet_lose_their_privileges),
+	    cmocka_unit_test(the_cgroup_goes_with_the_agent),
+	    cmocka_unit_test(sweep_takes_what_the_dead_left),
+	    cmocka_unit_test(dropped_privileges_do_not_come_back),
+	    cmocka_unit_test(the_monitor_never_has_the_uid_of_the_agent),
+	    cmocka_unit_test(sudo_names_the_agents_user),
+	    cmocka_unit_test(hosts_grant_only_what_the_agent_cannot_write),
+	    cmocka_unit_test(files_of_the_agent_are_bounded),
+	    cmocka_unit_test(the_log_is_nobody_elses),
+	    cmocka_unit_test(the_default_log_is_named_after_the_agent),
+	};
+
+	/* sudo's variables would change whom `run` starts the agent as. */
+	unsetenv("SUDO_UID");
+	/* A directory that cannot be searched would make "not found" a "cannot". */
+	setenv("PATH", "/usr/bin:/bin", 1);
+	return cmocka_run_group_tests_name("daemon", tests, make_dir, remove_dir);
 }
