@@ -200,6 +200,23 @@ static void test_a_forgotten_violation_tells_its_repeats(void **state)
 	stop(f);
 }
 
+static void test_a_busy_violation_is_not_forgotten(void **state)
+{
+	struct fixture *f = start();
+	struct ln_flow busy = nth_flow(0), flow;
+
+	open_flow(f, &busy);
+	for (uint32_t i = 1; i <= LN_TOLD_MAX; i++) {
+		if (i % 1000 == 0)
+			open_flow(f, &busy);
+		flow = nth_flow(i);
+		open_flow(f, &flow);
+	}
+	open_flow(f, &busy);
+	assert_int_equal(f->last.repeat_of, LN_TOLD_MAX / 1000 + 1);
+	stop(f);
+}
+
 static void test_the_deadline_is_when_something_is_due(void **state)
 {
 	struct fixture *f = start();
@@ -286,6 +303,42 @@ static void test_reasons_of_losses_are_bounded(void **state)
 	assert_int_equal(f->n[LN_FINDING_LOST], LN_LOSS_REASONS_MAX + 1);
 	assert_int_equal(f->last.count, 2 * (50 - LN_LOSS_REASONS_MAX));
 	assert_int_equal(summary(f).lost, 100);
+	stop(f);
+}
+
+static void test_a_full_name_table_is_told(void **state)
+{
+	struct fixture *f = start();
+
+	for (uint32_t i = 0; summary(f).names_evicted == 0; i++) {
+		struct ln_event ev = event(f, LN_EVENT_NAME);
+
+		assert_int_equal(f->n[LN_FINDING_LOST], 0);
+		assert_true(i < 100000);
+		ev.name.addr = nth_flow(i).remote.addr;
+		snprintf(ev.name.evidence.name, LN_NAME_MAX, "api.example.com");
+		ev.name.evidence.source = LN_NAME_OWN_LOOKUP;
+		ev.name.evidence.expires_ns = UINT64_MAX;
+		ln_engine_feed(f->engine, &ev);
+	}
+	assert_int_equal(f->alerts[LN_FINDING_LOST], 1);
+	stop(f);
+}
+
+static void test_a_full_process_table_is_told(void **state)
+{
+	struct fixture *f = start();
+
+	for (uint32_t i = 0; summary(f).processes_refused == 0; i++) {
+		struct ln_event ev = event(f, LN_EVENT_FORK);
+
+		assert_int_equal(f->n[LN_FINDING_LOST], 0);
+		assert_true(i < 100000);
+		ev.fork.child = 1000 + i;
+		ln_engine_feed(f->engine, &ev);
+	}
+	assert_int_equal(f->alerts[LN_FINDING_LOST], 1);
+	assert_int_equal(f->last.kind, LN_FINDING_LOST);
 	stop(f);
 }
 
@@ -419,10 +472,13 @@ int main(void)
 	    cmocka_unit_test(test_scan_is_told_completely),
 	    cmocka_unit_test(test_repeats_of_many_are_told_completely),
 	    cmocka_unit_test(test_a_forgotten_violation_tells_its_repeats),
+	    cmocka_unit_test(test_a_busy_violation_is_not_forgotten),
 	    cmocka_unit_test(test_the_deadline_is_when_something_is_due),
 	    cmocka_unit_test(test_the_period_doubles_up_to_five_minutes),
 	    cmocka_unit_test(test_time_never_goes_back),
 	    cmocka_unit_test(test_reasons_of_losses_are_bounded),
+	    cmocka_unit_test(test_a_full_name_table_is_told),
+	    cmocka_unit_test(test_a_full_process_table_is_told),
 	    cmocka_unit_test(test_destinations_are_an_exact_bounded_set),
 	    cmocka_unit_test(test_processes_live_and_end),
 	    cmocka_unit_test(test_same_events_same_findings),
