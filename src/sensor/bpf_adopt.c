@@ -199,40 +199,53 @@ static void scan_done(struct scan *s)
 	}
 }
 
+static int scan_one(struct scan *s, uint32_t pid)
+{
+	char text[PATH_MAX + 256], cgroup[PATH_MAX] = "";
+	struct ln_proc_stat stat;
+	struct ln_abi_task task;
+	struct seen *p;
+	ssize_t n = read_proc(pid, "stat", text, sizeof(text));
+
+	if (n <= 0 || !ln_proc_parse_stat(text, (size_t)n, &stat))
+		return 0; /* gone meanwhile */
+	n = read_proc(pid, "cgroup", text, sizeof(text));
+	if (n <= 0 || !ln_proc_parse_cgroup2_path(text, (size_t)n, cgroup, sizeof(cgroup)))
+		cgroup[0] = '\0';
+	p = calloc(1, sizeof(*p));
+	if (!p || !(p->cgroup = strdup(cgroup))) {
+		free(p);
+		return -ENOMEM;
+	}
+	p->pid = pid;
+	p->stat = stat;
+	p->tracked = bpf_map_lookup_elem(bpf_map__fd(s->b->skel->maps.tasks), &pid, &task) == 0 &&
+		     task.agent == s->agent;
+	HASH_ADD_INT(s->all, pid, p);
+	if (!p->hh.tbl) {
+		free(p->cgroup);
+		free(p);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 static int scan_proc(struct scan *s)
 {
-	int tasks = bpf_map__fd(s->b->skel->maps.tasks);
 	DIR *dir = opendir("/proc");
 	struct dirent *d;
-	char text[4096];
+	int r = 0;
 
 	if (!dir)
 		return -errno;
-	while ((d = readdir(dir))) {
+	while (r == 0 && (d = readdir(dir))) {
 		uint32_t pid = (uint32_t)strtoul(d->d_name, NULL, 10);
-		struct ln_abi_task task;
-		struct seen *p;
-		ssize_t n;
 
-		if (!pid || (n = read_proc(pid, "stat", text, sizeof(text))) <= 0)
-			continue;
-		p = calloc(1, sizeof(*p));
-		if (!p)
-			break;
-		p->pid = pid;
-		p->tracked = bpf_map_lookup_elem(tasks, &pid, &task) == 0 && task.agent == s->agent;
-		if (!ln_proc_parse_stat(text, (size_t)n, &p->stat)) {
-			free(p);
-			continue;
-		}
-		n = read_proc(pid, "cgroup", text, sizeof(text));
-		if (n <= 0 ||
-		    !ln_proc_parse_cgroup2_path(text, (size_t)n, p->cgroup, sizeof(p->cgroup)))
-			p->cgroup[0] = '\0';
-		HASH_ADD_INT(s->all, pid, p);
+		if (pid)
+			r = scan_one(s, pid);
 	}
 	closedir(dir);
-	return 0;
+	return r;
 }
 
 static struct seen *find_seen(const struct scan *s, uint32_t pid)
