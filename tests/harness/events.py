@@ -92,6 +92,7 @@ class Tail:
     def __init__(self, path):
         self.records = Items(f"log {path}")
         self._path = path
+        self._closing = threading.Lock()
         self._stop_read, self._stop_write = os.pipe()
         self._inotify = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self._inotify < 0 or _libc.inotify_add_watch(
@@ -122,15 +123,21 @@ class Tail:
                 os.read(self._inotify, 65536)
         if pending:
             self.records.add({"type": "cut", "text": pending.decode(errors="replace")})
+        os.close(self._inotify)
+        os.close(self._stop_read)
         self.records.close()
+
+    def finish(self):
+        """Nothing more will be written: the records close when what is there has been read."""
+        with self._closing:
+            if self._stop_write >= 0:
+                os.close(self._stop_write)
+                self._stop_write = -1
 
     def stop(self):
         """Reads what is there to the end and returns all records."""
-        if self._thread.is_alive():
-            os.write(self._stop_write, b"x")
-            self._thread.join()
-            for descriptor in (self._inotify, self._stop_read, self._stop_write):
-                os.close(descriptor)
+        self.finish()
+        self._thread.join()
         return self.records.list
 
 

@@ -2,8 +2,11 @@
 """What linnet could leave behind on the host, as a value that can be compared."""
 import json
 import os
+import select
 import subprocess
 from pathlib import Path
+
+SETTLE_TRIES, SETTLE_S = 30, 0.1
 
 
 def _bpftool(kind):
@@ -17,12 +20,14 @@ def _bpftool(kind):
 
 
 def cgroups():
+    """cgroups of linnets that are dead."""
     found = set()
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()
               if " - cgroup2 " in line]
     for mount in mounts:
         for folder, names, _ in os.walk(mount):
-            found |= {os.path.join(folder, n) for n in names if n.startswith("linnet-")}
+            found |= {os.path.join(folder, n) for n in names if n.startswith("linnet-")
+                      and not os.path.exists("/proc/" + n.removeprefix("linnet-"))}
     return found
 
 
@@ -55,7 +60,18 @@ def bpf_objects():
     return _bpftool("prog") | _bpftool("link")
 
 
-def left_since(before, prefix):
-    """What is there now and was not in `before` (a set of bpf_objects() | cgroups() | pins())."""
-    return sorted(((bpf_objects() | cgroups() | pins()) - before)
-                  | namespaces(prefix) | processes(prefix))
+def snapshot():
+    return bpf_objects() | cgroups() | pins()
+
+
+def left_since(before, prefix=None):
+    """What is there now and was not in `before`, and what carries our prefix. The kernel frees BPF
+    objects a little after their last owner, and tells nobody: so it gets some time."""
+    for _ in range(SETTLE_TRIES):
+        left = snapshot() - before
+        if prefix:
+            left |= namespaces(prefix) | processes(prefix)
+        if not left:
+            break
+        select.select([], [], [], SETTLE_S)
+    return sorted(left)

@@ -69,6 +69,9 @@ class Net:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self.folder.chmod(0o755)  # the agent may be any user
         self.dns_log = None
+        # With this in its environment a client trusts the servers: OpenSSL and curl read them.
+        self.trust = {"SSL_CERT_FILE": str(self.folder / "ca.pem"),
+                      "CURL_CA_BUNDLE": str(self.folder / "ca.pem")}
         self._processes = []
         self._etc_number = itertools.count(1)
         self._dns_options = list(dns_options)
@@ -122,8 +125,10 @@ class Net:
                    "group=root", "pid-file=", "log-facility=-", "log-queries", "local-ttl=60",
                    "address=/#/",
                    f"listen-address={RESOLVER}", f"listen-address={RESOLVER6}",
-                   *(f"host-record={name},{','.join(addresses)}"
-                     for name, addresses in self.hosts.items()), *self._dns_options]
+                   f"addn-hosts={self.folder / 'hosts.dns'}", *self._dns_options]
+        (self.folder / "hosts.dns").write_text("".join(
+            f"{address} {name}\n" for name, addresses in self.hosts.items()
+            for address in addresses))
         path = self.folder / "dnsmasq.conf"
         path.write_text("".join(f"{o}\n" for o in options))
         self._dnsmasq = self.spawn_outside(["dnsmasq", f"--conf-file={path}"],

@@ -54,10 +54,11 @@ class Alert:
 
 
 class AlertLines(Items):
-    """Lines of standard error; the blocks among them are Alerts."""
+    """Lines of standard error; the blocks among them are Alerts. on_close is called at the end."""
 
-    def __init__(self):
+    def __init__(self, on_close=None):
         super().__init__("standard error")
+        self._on_close = on_close
         self.alerts = Items("alerts")
         self._block = []
 
@@ -76,6 +77,8 @@ class AlertLines(Items):
     def close(self):
         super().close()
         self._finish()
+        if self._on_close:
+            self._on_close()
         self.alerts.close()
 
 
@@ -94,11 +97,11 @@ class Linnet:
             arguments = [arguments[0], "--log", str(self.log_path), *arguments[1:]]
         environment = dict(environment or {k: v for k, v in os.environ.items()
                                            if not k.startswith("SUDO_")},
-                           PYTHONDONTWRITEBYTECODE="1", SSL_CERT_FILE=str(net.folder / "ca.pem"))
+                           PYTHONDONTWRITEBYTECODE="1", **net.trust)
         self.process = subprocess.Popen(
             net.enter([program, *map(str, arguments)], etc=etc, form=form), env=environment,
             cwd=cwd, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
-        self.stderr = AlertLines()
+        self.stderr = AlertLines(self.tail.finish if self.tail else None)
         self.alerts = self.stderr.alerts
         read_lines(self.process.stderr.fileno(), self.stderr)
         self.stdout = (read_lines(self.process.stdout.fileno(), "standard output")

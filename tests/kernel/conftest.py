@@ -18,19 +18,21 @@ PREFIX = f"linnet-test-{os.getpid()}-"
 def pytest_configure(config):
     if os.geteuid() != 0:
         pytest.exit("the kernel tests need root", returncode=4)
+    if not os.access(watch.LINNET, os.X_OK):
+        pytest.exit(f"{watch.LINNET} is not there; set LINNET_BUILD to a build directory", returncode=4)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left():
     """When all is over there is no namespace, cgroup, BPF object, pin or process of ours."""
-    before = leaks.bpf_objects() | leaks.cgroups() | leaks.pins()
+    before = leaks.snapshot()
     yield
     left = leaks.left_since(before, PREFIX)
     assert not left, "left behind:\n" + "\n".join(left)
 
 
 @pytest.fixture(scope="session")
-def net():
+def net(nothing_left):
     """The small internet that most tests share; `net.said` is what its servers told."""
     lab = netlab.Net()
     try:

@@ -17,9 +17,9 @@ from watch import actor
 
 @pytest.fixture(autouse=True)
 def nothing_more_than_before():
-    before = leaks.bpf_objects() | leaks.cgroups() | leaks.pins()
+    before = leaks.snapshot()
     yield
-    left = sorted((leaks.bpf_objects() | leaks.cgroups() | leaks.pins()) - before)
+    left = leaks.left_since(before)
     assert not left, "left behind:\n" + "\n".join(left)
 
 

@@ -96,9 +96,8 @@ def test_environment_is_unchanged(start, net):
     watch = start.run(WEATHER_ONLY, "env", "-0", environment=mine)
     assert watch.wait() == 0
     found = dict(e.split("=", 1) for e in "\n".join(watch.stdout.list).split("\0") if "=" in e)
-    expected = dict(mine, PYTHONDONTWRITEBYTECODE="1", SSL_CERT_FILE=str(net.folder / "ca.pem"))
-    assert {k: v for k, v in found.items() if k not in ("_", "PWD", "SHLVL", "OLDPWD")} == {
-        k: v for k, v in expected.items()}
+    expected = dict(mine, PYTHONDONTWRITEBYTECODE="1", **net.trust)
+    assert {k: v for k, v in found.items() if k not in ("_", "PWD", "SHLVL", "OLDPWD")} == expected
 
 
 def test_signal_mask_and_dispositions_are_clean(start):
@@ -221,7 +220,7 @@ class Terminal:
     def __init__(self, net):
         self.pid, self.master = os.forkpty()
         if self.pid == 0:
-            os.environ.update(PS1="", HISTFILE="", SSL_CERT_FILE=str(net.folder / "ca.pem"))
+            os.environ.update(PS1="", HISTFILE="", **net.trust)
             for name in [n for n in os.environ if n.startswith("SUDO_")]:
                 del os.environ[name]
             command = net.enter(["bash", "--norc", "--noprofile", "--noediting", "-i"])

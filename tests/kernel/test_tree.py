@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 
-import leaks
 from netlab import OTHER
 from policies import WEATHER_ONLY
 from watch import actor
@@ -147,4 +146,3 @@ def test_two_watches_do_not_mix(start):
     assert len(first.flows()) == len(second.flows()) == 20
     assert {r["args"][3] for r in first.flows()} == {"first"}
     assert {r["args"][3] for r in second.flows()} == {"second"}
-    assert not leaks.cgroups()
