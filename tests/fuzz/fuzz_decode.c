@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as a record of the ring buffer: refused, or an event whose pointers stay inside. */
+#include <stdlib.h>
+#include <string.h>
+#include "sensor/decode.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool promise)
+{
+	if (!promise)
+		abort();
+}
+
+/* Reads every byte of it: the sanitizer says when one is not ours. */
+static unsigned touch(const void *bytes, size_t len)
+{
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < len; i++)
+		sum += ((const uint8_t *)bytes)[i];
+	return sum;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct ln_decoder decoder;
+	/* Records in the ring are aligned to eight bytes. */
+	void *record = aligned_alloc(8, (size + 8) & ~(size_t)7);
+	volatile unsigned sink = 0;
+	struct ln_event ev;
+
+	if (!record)
+		return 0;
+	memcpy(record, data, size);
+	if (ln_decode(&decoder, record, size, &ev) == 0) {
+		require(ev.kind < LN_EVENT_COUNT);
+		if (ev.kind == LN_EVENT_EXEC) {
+			require(strlen(ev.exec.exe) == ev.exec.exe_len);
+			sink += touch(ev.exec.exe, ev.exec.exe_len) +
+				touch(ev.exec.args, ev.exec.args_len);
+		} else if (ev.kind == LN_EVENT_DNS) {
+			sink += touch(ev.dns.bytes, ev.dns.len);
+		} else if (ev.kind == LN_EVENT_FLOW_OPEN || ev.kind == LN_EVENT_FLOW_CLOSE) {
+			require(ev.flow.flow.remote.addr.family == 4 ||
+				ev.flow.flow.remote.addr.family == 6);
+			require(ev.flow.end.outcome < LN_OUTCOME_COUNT);
+		}
+	}
+	free(record);
+	return 0;
+}
