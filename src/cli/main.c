@@ -21,8 +21,8 @@ static void help(FILE *to)
 	      to);
 	for (size_t i = 0; i < LN_ARRAY_SIZE(COMMANDS); i++)
 		fprintf(to, "  %-8s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
-	fputs("\n`linnet COMMAND -h` tells more; so do the manual pages linnet(1) and "
-	      "linnet.yaml(5).\n\n"
+	fputs("\n`linnet COMMAND -h` tells more, and so do the manual pages linnet(1) and\n"
+	      "linnet.yaml(5). `linnet --version` tells the version.\n\n"
 	      "First steps:\n"
 	      "  linnet check policy.yaml                          is the policy sound?\n"
 	      "  sudo linnet doctor                                what can linnet see here?\n"

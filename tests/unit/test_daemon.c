@@ -129,6 +129,13 @@ static int broken_new(const uint16_t *ports, size_t n, struct ln_error *err, str
 	return ln_error_set(err, ENOSYS, "this sensor is broken");
 }
 
+static int stuck_new(const uint16_t *ports, size_t n, struct ln_error *err, struct ln_sensor **ret)
+{
+	dprintf(STDERR_FILENO, "the sensor is stuck\n");
+	return pause();
+}
+
+static const struct ln_sensor_kind STUCK = {.name = "fake", .cgroup = true, .make = stuck_new};
 static const struct ln_sensor_kind FAKE = {.name = "fake", .make = fake_new};
 static const struct ln_sensor_kind FAKE_CGROUP = {.name = "fake", .cgroup = true, .make = fake_new};
 static const struct ln_sensor_kind BROKEN = {.name = "fake", .cgroup = true, .make = broken_new};
@@ -294,6 +301,18 @@ static void a_failed_start_runs_nothing(void **state)
 	assert_false(has_cgroup(l.pid));
 }
 
+static void a_start_can_be_broken_off(void **state)
+{
+	struct launched l;
+
+	launch(&l, &STUCK, "echo the agent ran");
+	assert_true(await(&l, "the sensor is stuck\n"));
+	kill(l.pid, SIGINT);
+	assert_int_equal(finish(&l), LN_EXIT_SIGNAL + SIGINT);
+	assert_null(strstr(l.text, "the agent ran"));
+	assert_false(has_cgroup(l.pid));
+}
+
 /* Signals, privileges and descriptors of the agent are those that linnet was started with. */
 static void the_agent_is_left_alone(void **state)
 {
@@ -320,6 +339,37 @@ static void signals_reach_the_agent(void **state)
 	assert_true(await(&l, "is up\n"));
 	kill(l.pid, SIGTERM);
 	assert_int_equal(finish(&l), 9);
+}
+
+/* Plays the shell: a session with a terminal of its own. */
+static int shell_sees_stop(const char *terminal)
+{
+	struct launched l;
+	int status;
+
+	if (setsid() < 0 || open(terminal, O_RDWR) < 0)
+		return 1;
+	launch(&l, &FAKE, "kill -STOP $$; exit 6");
+	if (waitpid(l.pid, &status, WUNTRACED) != l.pid)
+		return 2;
+	if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGSTOP)
+		return 3;
+	kill(l.pid, SIGCONT);
+	return finish(&l) == 6 ? 0 : 4;
+}
+
+static void a_stop_of_the_agent_stops_the_launcher(void **state)
+{
+	int status, terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (terminal < 0 || grantpt(terminal) < 0 || unlockpt(terminal) < 0)
+		skip();
+	pid_t child = fork();
+	if (child == 0)
+		_exit(shell_sees_stop(ptsname(terminal)));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	close(terminal);
 }
 
 static void the_end_of_the_monitor_is_told(void **state)
@@ -384,7 +434,7 @@ static void both_processes_of_linnet_lose_their_privileges(void **state)
 static void the_cgroup_goes_with_the_agent(void **state)
 {
 	struct launched l;
-	int root;
+	int root = -1;
 
 	if (geteuid() != 0 || ln_cgroup_root(NULL, &root) < 0)
 		skip();
@@ -619,7 +669,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(run_returns_the_status_of_the_agent),
 	    cmocka_unit_test(a_failed_start_runs_nothing),
+	    cmocka_unit_test(a_start_can_be_broken_off),
 	    cmocka_unit_test(the_agent_is_left_alone),
+	    cmocka_unit_test(a_stop_of_the_agent_stops_the_launcher),
 	    cmocka_unit_test(signals_reach_the_agent),
 	    cmocka_unit_test(the_end_of_the_monitor_is_told),
 	    cmocka_unit_test(background_processes_keep_the_watch_open),
