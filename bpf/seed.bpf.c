@@ -60,14 +60,18 @@ static __always_inline bool is_connected(unsigned char state)
 	return state != BPF_TCP_CLOSE && state != BPF_TCP_LISTEN && state != BPF_TCP_TIME_WAIT;
 }
 
+static __always_inline bool tree_listens(const struct sock *sk, __u16 port)
+{
+	struct listen_key key = {.net = (__u64)sk->__sk_common.skc_net.net, .port = port};
+
+	return bpf_map_lookup_elem(&listen_ports, &key);
+}
+
 /* A TCP connection that is open: told as existing, unless it was accepted. */
 static __always_inline void seed_tcp(const struct sock *sk, struct sock_state *s)
 {
-	struct listen_key key = {.net = (__u64)sk->__sk_common.skc_net.net,
-				 .port = sk->__sk_common.skc_num};
-
 	if (!is_connected(sk->__sk_common.skc_state) || (s->flags & SOCK_OPEN) ||
-	    bpf_map_lookup_elem(&listen_ports, &key))
+	    tree_listens(sk, sk->__sk_common.skc_num))
 		return;
 	s->open_ns = bpf_ktime_get_ns();
 	s->flow.id = next_flow_id(s);
@@ -75,6 +79,9 @@ static __always_inline void seed_tcp(const struct sock *sk, struct sock_state *s
 	s->flow.flags = LN_ABI_FLOW_EXISTING;
 	remote_from_socket(sk, &s->flow);
 	s->flow.local_port = sk->__sk_common.skc_num;
+	if (addr_is_loopback(s->flow.family, s->flow.remote) &&
+	    tree_listens(sk, s->flow.remote_port))
+		s->flow.flags |= LN_ABI_FLOW_SAME_TREE;
 	s->flags = SOCK_OPEN;
 	if (sk->__sk_common.skc_state != BPF_TCP_SYN_SENT)
 		s->flags |= SOCK_ESTABLISHED;

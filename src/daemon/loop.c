@@ -12,12 +12,16 @@
 /* Background processes that end together with the agent are no news. */
 #define LEFT_BEHIND_US 300000
 #define TIMER_SLACK_US 10000
+/* How long an attached tree's events wait for the names of the policy, see hold_sensor. */
+#define HOLD_US 1000000
 
 struct loop {
 	struct ln_watch *watch;  /* borrowed */
 	sd_event *event;         /* owned */
 	sd_event_source *timer;  /* owned; the engine's deadline */
 	sd_event_source *behind; /* owned; NULL until the agent has ended */
+	sd_event_source *sensor; /* owned */
+	sd_event_source *hold;   /* owned; NULL unless the sensor is held */
 	uint64_t armed_ns;
 	size_t pids_left; /* attached processes whose end is awaited */
 	bool attached;
@@ -40,6 +44,29 @@ static int on_sensor(sd_event_source *s, int fd, uint32_t revents, void *user)
 	return ln_watch_dispatch_sensor(l->watch);
 }
 
+/* An attached agent looked its names up before we came: the connections that are open can only be
+ * named by our own look-ups. So nothing is judged before these are through, or a second has passed.
+ * The agent waits for nothing, and the events keep their order. */
+static int release_sensor(struct loop *l)
+{
+	l->hold = sd_event_source_unref(l->hold);
+	return sd_event_source_set_enabled(l->sensor, SD_EVENT_ON);
+}
+
+static int on_hold_over(sd_event_source *s, uint64_t usec, void *user)
+{
+	return release_sensor(user);
+}
+
+static int hold_sensor(struct loop *l)
+{
+	int r = sd_event_source_set_enabled(l->sensor, SD_EVENT_OFF);
+
+	return r < 0 ? r
+		     : sd_event_add_time_relative(l->event, &l->hold, CLOCK_MONOTONIC, HOLD_US,
+						  TIMER_SLACK_US, on_hold_over, l);
+}
+
 static int on_lookup(sd_event_source *s, int fd, uint32_t revents, void *user)
 {
 	struct loop *l = user;
@@ -50,7 +77,7 @@ static int on_lookup(sd_event_source *s, int fd, uint32_t revents, void *user)
 		       strerror(-r));
 		sd_event_source_set_enabled(s, SD_EVENT_OFF);
 	}
-	return 0;
+	return l->hold && (r < 0 || ln_watch_lookups_settled(l->watch)) ? release_sensor(l) : 0;
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *user)
@@ -193,11 +220,13 @@ static int add_signals(struct loop *l, bool hangup)
 static int add_sources(struct loop *l, const struct ln_loop_config *c)
 {
 	int fd = ln_watch_lookup_fd(l->watch);
-	int r =
-	    sd_event_add_io(l->event, NULL, ln_watch_sensor_fd(l->watch), EPOLLIN, on_sensor, l);
+	int r = sd_event_add_io(l->event, &l->sensor, ln_watch_sensor_fd(l->watch), EPOLLIN,
+				on_sensor, l);
 
 	if (r >= 0 && fd >= 0)
 		r = sd_event_add_io(l->event, NULL, fd, EPOLLIN, on_lookup, l);
+	if (r >= 0 && l->attached && !ln_watch_lookups_settled(l->watch))
+		r = hold_sensor(l);
 	fd = ln_watch_cgroup_fd(l->watch);
 	if (r >= 0 && fd >= 0)
 		r = sd_event_add_io(l->event, NULL, fd, EPOLLPRI, on_cgroup, l);
@@ -234,6 +263,8 @@ int ln_loop_run(const struct ln_loop_config *c, struct ln_error *err, enum ln_lo
 		r = sd_event_loop(l.event);
 	sd_event_source_unref(l.timer);
 	sd_event_source_unref(l.behind);
+	sd_event_source_unref(l.hold);
+	sd_event_source_unref(l.sensor);
 	sd_event_unref(l.event);
 	if (r < 0)
 		return ln_error_set(err, -r, "the watch cannot go on: %s", strerror(-r));

@@ -172,6 +172,11 @@ int ln_watch_dispatch_sensor(struct ln_watch *w)
 	return w->sensor->ops->dispatch(w->sensor, ln_watch_event, w);
 }
 
+bool ln_watch_lookups_settled(const struct ln_watch *w)
+{
+	return !w->lookup || ln_lookup_settled(w->lookup);
+}
+
 int ln_watch_dispatch_lookup(struct ln_watch *w)
 {
 	return ln_lookup_dispatch(w->lookup, ln_watch_event, w);

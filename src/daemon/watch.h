@@ -57,6 +57,8 @@ int ln_watch_cgroup_fd(const struct ln_watch *w);       /* cgroup.events for EPO
 int ln_watch_pidfd(const struct ln_watch *w, size_t i); /* of the i-th process given, or -1 */
 int ln_watch_dispatch_sensor(struct ln_watch *w);
 int ln_watch_dispatch_lookup(struct ln_watch *w);
+/* Whether our own look-ups have been through once; true when there are none. */
+bool ln_watch_lookups_settled(const struct ln_watch *w);
 /* Reads what the sensor has now, whether due or not. */
 void ln_watch_drain(struct ln_watch *w);
 /* To be called when everything that was due has been dispatched: flushes the sinks, tells lost

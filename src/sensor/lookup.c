@@ -25,6 +25,7 @@ struct question {
 	struct asked_name *name; /* borrowed from the look-up */
 	uint16_t type;
 	uint32_t vain; /* times asked since the last address */
+	bool settled;  /* answered or failed at least once */
 };
 
 struct asked_name {
@@ -41,7 +42,7 @@ struct ln_lookup {
 	struct asked_name *names;
 	size_t n_names;
 	struct ln_heap due;
-	size_t in_flight, unanswered;
+	size_t in_flight, unanswered, unsettled;
 	uint64_t failures;
 	uint32_t ttl_min_s, ttl_max_s;
 	ln_event_fn fn; /* of the dispatch under way */
@@ -131,6 +132,8 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes,
 	l->in_flight--;
 	if (status == ARES_EDESTRUCTION)
 		return;
+	l->unsettled -= q->settled ? 0 : 1;
+	q->settled = true;
 	answered =
 	    (status == ARES_SUCCESS || status == ARES_ENODATA) && read_answer(q, bytes, len, &msg);
 	if (answered)
@@ -260,6 +263,7 @@ static int take_names(struct ln_lookup *l, const char *const *names, size_t n_na
 		}
 	}
 	l->unanswered = l->n_names;
+	l->unsettled = l->n_names * LN_ARRAY_SIZE(l->names->questions);
 	return 0;
 }
 
@@ -379,6 +383,11 @@ void ln_lookup_set_ttl_limits(struct ln_lookup *l, uint32_t min_s, uint32_t max_
 int ln_lookup_fd(struct ln_lookup *l)
 {
 	return l->epoll_fd;
+}
+
+bool ln_lookup_settled(const struct ln_lookup *l)
+{
+	return l->unsettled == 0;
 }
 
 size_t ln_lookup_unanswered(const struct ln_lookup *l)

@@ -20,6 +20,8 @@ void ln_lookup_free(struct ln_lookup **l);
 /* An epoll descriptor that holds c-ares' sockets and a timer: readable when dispatch has work. */
 int ln_lookup_fd(struct ln_lookup *l);
 int ln_lookup_dispatch(struct ln_lookup *l, ln_event_fn fn, void *user);
+/* Whether each question has been answered, or has failed, at least once. */
+bool ln_lookup_settled(const struct ln_lookup *l);
 /* How many names have never been answered. */
 size_t ln_lookup_unanswered(const struct ln_lookup *l);
 uint64_t ln_lookup_failures(const struct ln_lookup *l); /* counter */
