@@ -86,7 +86,8 @@ void ln_bpf_add_fact(struct ln_bpf *b, const char *name, bool works, bool requir
 	va_end(ap);
 }
 
-static int on_libbpf_print(enum libbpf_print_level level, const char *format, va_list ap)
+static __attribute__((format(printf, 2, 0))) int on_libbpf_print(enum libbpf_print_level level,
+								 const char *format, va_list ap)
 {
 	char line[1024];
 
