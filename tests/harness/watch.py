@@ -166,9 +166,11 @@ class Linnet:
 
 
 def monitor_of(log_path):
-    """PIDs of the processes that hold the connection log open."""
+    """PIDs of the processes that hold the connection log open, this one aside."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
+        if int(pid) == os.getpid():
+            continue
         try:
             for descriptor in os.listdir(f"/proc/{pid}/fd"):
                 if os.readlink(f"/proc/{pid}/fd/{descriptor}") == str(log_path):

@@ -79,15 +79,19 @@ def test_the_monitor_holds_no_descriptor_of_a_root_only_file(monitored):
             assert target == str(watch.log_path) or target.startswith("pipe:"), target
 
 
-def test_what_stays_root_can_only_send_signals(monitored):
-    """The starter, if there is one, keeps CAP_KILL alone and reads nothing from the agent."""
+def test_what_stays_root_starts_and_ends_the_agent_only(monitored):
+    """The starter keeps CAP_KILL to pass signals on, CAP_DAC_OVERRIDE to remove the agent's cgroup,
+    and nothing to read from: no log, no BPF object, no socket but the pair to the monitor."""
     watch, monitors = monitored
     if watch.pid in monitors:
         return
     status = status_of(watch.pid)
-    kill = 1 << 5
-    assert int(status["CapEff"], 16) & ~kill == 0
-    assert int(status["CapPrm"], 16) & ~kill == 0
+    dac_override, kill = 1 << 1, 1 << 5
+    for kind in ("CapEff", "CapPrm", "CapBnd"):
+        assert int(status[kind], 16) & ~(kill | dac_override) == 0, kind
+    held = [os.readlink(d.path) for d in os.scandir(f"/proc/{watch.pid}/fd")]
+    assert not [h for h in held if "bpf" in h], held
+    assert len([h for h in held if h.startswith("socket:")]) <= 1, held
 
 
 def test_it_still_sees_everything_without_privileges(start):
