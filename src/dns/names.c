@@ -398,9 +398,9 @@ static void fill(const struct candidate *c, struct ln_name_evidence *ret)
 	const struct entry *entry = c->entry;
 
 	memset(ret, 0, sizeof(*ret));
-	strcpy(ret->name, entry->name);
+	memcpy(ret->name, entry->name, strlen(entry->name) + 1);
 	if (entry->cname)
-		strcpy(ret->cname, entry->cname);
+		memcpy(ret->cname, entry->cname, strlen(entry->cname) + 1);
 	ret->source = entry->source;
 	ret->grants = c->grants;
 	ret->stale = c->stale;

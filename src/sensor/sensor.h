@@ -33,8 +33,8 @@ struct ln_sensor_fact {
 
 struct ln_sensor_ops {
 	const char *name; /* "bpf", "poll", "replay" */
-	/* Registers a process that has not run yet: its whole future tree is watched. cgroup_fd: the
-	 * agent's own cgroup (v2), or -1. */
+	/* Registers a process that has not run yet: its whole future tree is watched. cgroup_fd:
+	 * the agent's own cgroup (v2), or -1. */
 	int (*track)(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_fd,
 		     struct ln_error *err);
 	/* Takes a living process with its tree and its open sockets. */
@@ -57,10 +57,10 @@ struct ln_sensor {
 /* NULL-safe: ops->free, and *s = NULL. */
 void ln_sensor_free(struct ln_sensor **s);
 
-/* cgroup_root_fd: the root of the cgroup2 tree, borrowed for the call. dns_ports: those (besides 53)
- * on which the policy's resolvers listen; at most four are taken, -EINVAL above. */
-int ln_sensor_bpf_new(int cgroup_root_fd, const uint16_t *dns_ports, size_t n,
-		      struct ln_error *err, struct ln_sensor **ret);
+/* cgroup_root_fd: the root of the cgroup2 tree, borrowed for the call. dns_ports: those (besides
+ * 53) on which the policy's resolvers listen; at most four are taken, -EINVAL above. */
+int ln_sensor_bpf_new(int cgroup_root_fd, const uint16_t *dns_ports, size_t n, struct ln_error *err,
+		      struct ln_sensor **ret);
 int ln_sensor_poll_new(struct ln_error *err, struct ln_sensor **ret);
 /* Events from a story file, see tests/replay/README.md. */
 int ln_sensor_replay_new(const char *path, struct ln_error *err, struct ln_sensor **ret);
