@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from netlab import API, OTHER, SKETCHY, WEATHER
+from netlab import API, OTHER, SCRIPTED_RESOLVER, SKETCHY, WEATHER
 from policies import WEATHER_ONLY, policy
 from watch import SEED_POLICY, actor
 
@@ -132,6 +132,23 @@ def test_M7_names_are_resolved_and_both_lists_are_checked(start):
     assert verdicts == [(WEATHER, "expected"), ("203.0.113.11", "expected"),
                         (OTHER, "unexpected"), (WEATHER, "expected")]
     assert watch.of("dns-answer", query="weather.service.com", trusted=True)
+
+
+def test_M7_the_policy_may_name_the_resolvers(start, fresh_net):
+    """An answer counts when a resolver of the policy gives it, whoever else is in resolv.conf."""
+    net = fresh_net()
+    net.serve({"kind": "dns", "ip": SCRIPTED_RESOLVER, "port": 5300, "zone": {
+        "pool.example.org": [[["pool.example.org", "A", OTHER, 60]]]}},
+        {"kind": "tcp-sink", "ip": OTHER, "port": 7001})
+    text = policy("pool.example.org 7001 TCP", resolvers=[f"{SCRIPTED_RESOLVER}:5300"])
+    watch = start.run(text, "sh", "-ec",
+                      f"dig +short -p 5300 @{SCRIPTED_RESOLVER} pool.example.org;"
+                      f"{actor('flow')} tcp {OTHER} 7001 10", net=net)
+    assert watch.wait() == 0, watch.text()
+    assert watch.alerts.list == []
+    answer = watch.of("dns-answer", query="pool.example.org")[0]
+    assert answer["trusted"] is True and answer["answers"] == [OTHER]
+    assert watch.flows(ip=OTHER)[0]["verdict"] == "expected"
 
 
 def test_M8_the_whole_tree_is_watched(start):

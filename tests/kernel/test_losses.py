@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Silence is never how data is lost: what does not fit is counted to the event, and said."""
+import os
+import re
+import signal
+import subprocess
+
+import watch as watching
+from netlab import OTHER
+from policies import WEATHER_ONLY
+from watch import actor
+
+
+def end(watch):
+    watch.process.stdin.close()
+    return watch.wait(60)
+
+
+def test_a_full_ring_is_counted_to_the_event_and_said(start):
+    """The monitor is stopped while its agent floods: what was seen and what was lost add up."""
+    n = 30000
+    watch = start.run(WEATHER_ONLY, "sh", "-c", f"read go; exec {actor('flood')} {n} {OTHER} 7005",
+                      stdin=subprocess.PIPE)
+    watch.wait_record(type="header")
+    monitors = watching.monitor_of(watch.log_path)
+    for pid in monitors:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        watch.process.stdin.write(b"go\n")
+        watch.process.stdin.flush()
+        watch.stdout.wait(lambda line: line == "flooded", 60)
+    finally:
+        for pid in monitors:
+            os.kill(pid, signal.SIGCONT)
+    notice = watch.wait_alert(lambda a: a.title == "EVENTS LOST")
+    assert int(notice["Count"]) > 0 and "full" in notice["Reason"]
+    assert end(watch) == 0, watch.text()
+    seen = len(watch.flows("flow-open")) + len(watch.flows("flow-close"))
+    lost = sum(r["count"] for r in watch.of("lost"))
+    assert lost > 0 and seen + lost == 2 * n
+    assert watch.of("summary")[0]["lost"] == lost
+    assert re.search(rf"losses +{lost} events lost", watch.text())
+
+
+def test_a_flood_that_is_drained_loses_nothing(start):
+    n = 20000
+    watch = start.run(WEATHER_ONLY, actor("flood"), n, OTHER, "7005", stdin=subprocess.PIPE)
+    watch.stdout.wait(lambda line: line == "flooded", 60)
+    assert end(watch) == 0, watch.text()
+    lost = sum(r["count"] for r in watch.of("lost"))
+    assert len(watch.flows("flow-open")) + len(watch.flows("flow-close")) + lost == 2 * n
+    assert len(watch.flow_alerts()) == 1
+
+
+def test_a_full_disk_is_counted_and_said_and_does_not_end_the_watch(start):
+    watch = start.linnet("run", "-p", start.policy(WEATHER_ONLY), "--log", "/dev/full", "--", "sh",
+                         "-c", f"{actor('brood')} 20 {actor('blip')} {OTHER} 7001; exit 6", log=False)
+    assert watch.wait() == 6, watch.text()
+    assert len(watch.flow_alerts()) == 1
+    assert "No space left on device" in watch.text()
+    missing = re.search(r"(\d+) records are missing in /dev/full", watch.text())
+    assert int(missing.group(1)) > 60, "a header, 20 flows, 21 forks, execs and exits"
