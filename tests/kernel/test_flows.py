@@ -113,7 +113,6 @@ def test_one_socket_two_connections(start):
 PYTHON_CONNECT = """
 import socket
 s = socket.socket(socket.AF_INET{six})
-s.settimeout(30)
 try:
     s.connect(({ip!r}, {port}))
     s.sendall(b'x' * 10)

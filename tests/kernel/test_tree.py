@@ -56,7 +56,7 @@ def test_connection_of_a_thread(start, leader):
 def test_orphans_are_watched_to_their_end(start):
     """The command ends at once; what it left in the background is still seen."""
     watch = start.run(WEATHER_ONLY, "sh", "-c",
-                      f"(read line <&3; exec {' '.join(FLOW)}) 3<&0 & exit 7", stdin=-1)
+                      f"exec 3<&0; (read line <&3; exec {' '.join(FLOW)}) & exit 7", stdin=-1)
     watch.wait_record(type="process", event="exit", pid=watch.wait_record(type="header")["pid"])
     watch.process.stdin.write(b"go\n")
     watch.process.stdin.flush()
