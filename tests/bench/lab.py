@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the benchmark runs: a network namespace of its own (run entered it), listeners outside the
+agent's tree, a policy, and linnet, bare or around a workload."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "harness"))
+
+from watch import monitor_of, status_of  # noqa: E402
+
+# A usual server takes each connection at once. A batching one never has to be woken, so that less
+# time that is not the workload's own stands in the ratio, and less noise.
+USUAL, BATCHING, OTHER_USUAL, OTHER_BATCHING, ECHO = 20000, 20001, 20100, 20101, 20200
+BATCH_US = 1000
+POLICY = f"""agent_name: "bench"
+expected_outbound:
+  - destination: "127.0.0.1"
+    port: "{USUAL}-{BATCHING}"
+    protocol: "TCP"
+    purpose: "Listeners of the benchmark"
+  - destination: "127.0.0.1"
+    port: {ECHO}
+    protocol: "UDP"
+    purpose: "Echo of the benchmark"
+"""
+# With no place for TIME_WAIT each connect finds the same free ports as the one before; else its
+# cost depends on how many came before it.
+SYSCTLS = {"net/ipv4/ip_local_port_range": "1024 65535", "net/ipv4/tcp_max_tw_buckets": "0",
+           "net/core/somaxconn": "65535"}
+
+
+class Watched:
+    """`linnet run` around a workload: its log, and what the workload said."""
+
+    def __init__(self, lab, arguments, stderr=subprocess.DEVNULL, policy=None):
+        self.log = lab.folder / "log.jsonl"
+        self.log.unlink(missing_ok=True)
+        self.begin_wall_ns = time.time_ns()
+        self.process = subprocess.Popen(
+            [lab.linnet, "run", "-q", "-p", policy or lab.policy, "--log", self.log, "--",
+             *lab.work(*arguments)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True)
+
+    def line(self):
+        """The next line of the workload."""
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the workload said nothing; linnet ended with "
+                               f"{self.process.wait()}")
+        return line
+
+    def monitor(self):
+        """The process that reads events; not the agent's parent."""
+        holders = monitor_of(self.log)
+        if len(holders) != 1:
+            raise RuntimeError(f"who is the monitor? {holders} hold the log")
+        return holders[0]
+
+    def end(self):
+        """Lets a workload that waits go on, and waits for linnet's end."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        self.process.stdout.read()
+        if self.process.wait() != 0:
+            raise RuntimeError(f"linnet ended with {self.process.returncode}")
+
+    def records(self):
+        with open(self.log, encoding="utf-8") as log:
+            yield from map(json.loads, log)
+
+
+class Lab:
+    def __init__(self, build):
+        self.linnet = str(build / "linnet")
+        self._bin = build / "tests" / "bench"
+        self._children = []
+        self._scratch = tempfile.TemporaryDirectory(prefix="linnet-bench-")
+        self.folder = Path(self._scratch.name)
+        self.folder.chmod(0o711)
+        self.policy = self.folder / "policy.yaml"
+        self.policy.write_text(POLICY)
+        for name, value in SYSCTLS.items():
+            Path("/proc/sys", name).write_text(value)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+    def __enter__(self):
+        try:
+            for port in USUAL, OTHER_USUAL:
+                self.start("sink", "tcp", port, 0)
+            for port in BATCHING, OTHER_BATCHING:
+                self.start("sink", "tcp", port, BATCH_US)
+            self.start("sink", "udp", ECHO, 0)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        for child in list(self._children):
+            self.stop(child)
+        self._scratch.cleanup()
+
+    def work(self, *arguments):
+        return [str(self._bin / "work"), *map(str, arguments)]
+
+    def start(self, program, *arguments):
+        """A program that says READY, and ends with its standard input."""
+        child = subprocess.Popen([self._bin / program, *map(str, arguments)], text=True,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._children.append(child)
+        if child.stdout.readline() != "READY\n":
+            raise RuntimeError(f"{program} did not start")
+        return child
+
+    def stop(self, child):
+        self._children.remove(child)
+        child.stdin.close()
+        child.wait()
+        child.stdout.close()
+
+    def arrivals(self):
+        """Stamps what comes into its standard input, and tells when that ends."""
+        return subprocess.Popen([self._bin / "arrivals"], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+
+    def bare(self, *arguments):
+        done = subprocess.run(self.work(*arguments), check=True, stdout=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, text=True)
+        return json.loads(done.stdout)
+
+    def watched(self, *arguments):
+        """What a workload says that ran as the agent."""
+        run = Watched(self, arguments)
+        said = json.loads(run.line())
+        run.end()
+        return said
+
+    def beside(self, *arguments):
+        """What a workload says that ran outside the tree while linnet watched a process."""
+        run = Watched(self, ["wait"])
+        run.line()
+        said = self.bare(*arguments)
+        run.end()
+        return said
+
+
+def memory_kb(pid):
+    """(resident now, the most it was)."""
+    status = status_of(pid)
+    return tuple(int(status[key].split()[0]) for key in ("VmRSS", "VmHWM"))
+
+
+def busy(pid):
+    """(nanoseconds on a CPU, clock ticks, times it went to sleep) so far."""
+    ran_ns = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return ran_ns, int(fields[11]) + int(fields[12]), int(
+        status_of(pid)["voluntary_ctxt_switches"])
+
+
+def programs():
+    """What the kernel knows of each BPF program: id → record."""
+    said = subprocess.run(["bpftool", "-j", "prog", "show"], check=True, capture_output=True)
+    return {p["id"]: p for p in json.loads(said.stdout)}

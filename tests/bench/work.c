@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The workloads. Each tells one JSON object: `n` things done in `ns`, `made` with the warm-up.
+ *
+ *   work connect PORT COUNT PROCESSES PLACES RATE [hold]
+ *       connect and close; PLACES addresses in turn; RATE a second (0: as fast as it goes); with
+ *       hold it then stays until standard input ends
+ *   work udp PORT COUNT CPU                           round trips of one datagram; `p50_ns`
+ *   work getppid COUNT
+ *   work forkexec COUNT
+ *   work children PORT COUNT                          short children, one connect each
+ *   work latency PORT COUNT BURST GAP_US              connects to COUNT new places, stamped
+ *   work wait                                         until standard input ends
+ */
+#include "bench.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define PROCESSES_MAX 16
+#define HOME          0x7f000001u /* 127.0.0.1 */
+#define ELSEWHERE     0x7f010000u /* 127.1.0.0 and on: the places of a flood */
+#define NEW_PLACES    0x7f400000u /* 127.64.0.0 and on: each is met once */
+
+struct shared {
+	pthread_barrier_t start;
+	uint64_t start_ns[PROCESSES_MAX], end_ns[PROCESSES_MAX];
+};
+
+static uint64_t number(const char *text)
+{
+	char *end;
+	uint64_t n = strtoull(text, &end, 10);
+
+	if (*end != '\0' || end == text)
+		errx(2, "%s is no number", text);
+	return n;
+}
+
+static void connect_once(uint32_t ip, uint16_t port)
+{
+	struct sockaddr_in to = endpoint(ip, port);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		err(1, "connect");
+	close(fd);
+}
+
+/* Keeping a rate, it catches up after each pause that was too long: one pause a millisecond. */
+static void connect_many(uint16_t port, uint64_t count, uint64_t places, uint64_t first,
+			 uint64_t rate)
+{
+	uint64_t start = now_ns(), step = rate < 1000 ? 1 : rate / 1000;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (rate > 0 && i % step == 0)
+			sleep_until(start + i * 1000000000 / rate);
+		connect_once(places == 1 ? HOME : ELSEWHERE + (uint32_t)((first + i) % places),
+			     port);
+	}
+}
+
+static void report(uint64_t n, uint64_t made, uint64_t ns)
+{
+	printf("{\"n\": %" PRIu64 ", \"made\": %" PRIu64 ", \"ns\": %" PRIu64 "}\n", n, made, ns);
+	fflush(stdout);
+}
+
+/* The processes begin together after a warm-up of a tenth; the time is that of the slowest. */
+static void run_connect(uint16_t port, uint64_t count, unsigned int processes, uint64_t places,
+			uint64_t rate)
+{
+	struct shared *s =
+	    mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t share = count / processes, warm = share / 10, first = UINT64_MAX, last = 0;
+	pthread_barrierattr_t attr;
+
+	if (s == MAP_FAILED || processes > PROCESSES_MAX)
+		errx(2, "too many processes");
+	pthread_barrierattr_init(&attr);
+	pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(&s->start, &attr, processes);
+	for (unsigned int i = 0; i < processes; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			err(1, "fork");
+		if (pid > 0)
+			continue;
+		connect_many(port, warm, places, i * places / processes, rate / processes);
+		pthread_barrier_wait(&s->start);
+		s->start_ns[i] = now_ns();
+		connect_many(port, share, places, i * places / processes + warm, rate / processes);
+		s->end_ns[i] = now_ns();
+		_exit(0);
+	}
+	for (unsigned int i = 0; i < processes; i++) {
+		int status;
+
+		if (wait(&status) < 0 || status != 0)
+			errx(1, "a process failed");
+	}
+	for (unsigned int i = 0; i < processes; i++) {
+		first = s->start_ns[i] < first ? s->start_ns[i] : first;
+		last = s->end_ns[i] > last ? s->end_ns[i] : last;
+	}
+	report(share * processes, (share + warm) * processes, last - first);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void run_udp(uint16_t port, uint64_t count, int cpu)
+{
+	struct sockaddr_in to = endpoint(HOME, port);
+	uint64_t *took = calloc(count, sizeof(*took)), begin = now_ns();
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char byte = 0;
+
+	if (!took || fd < 0)
+		err(1, "socket");
+	pin_to(cpu);
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t sent_ns = now_ns();
+
+		if (sendto(fd, &byte, 1, 0, (struct sockaddr *)&to, sizeof(to)) != 1 ||
+		    recv(fd, &byte, 1, 0) != 1)
+			err(1, "round trip");
+		took[i] = now_ns() - sent_ns;
+	}
+	uint64_t ns = now_ns() - begin;
+	qsort(took, count, sizeof(*took), by_size);
+	printf("{\"n\": %" PRIu64 ", \"made\": %" PRIu64 ", \"ns\": %" PRIu64
+	       ", \"p50_ns\": %" PRIu64 "}\n",
+	       count, count, ns, took[count / 2]);
+	free(took);
+}
+
+static void run_getppid(uint64_t count)
+{
+	uint64_t begin = now_ns();
+
+	for (uint64_t i = 0; i < count; i++)
+		syscall(SYS_getppid);
+	report(count, count, now_ns() - begin);
+}
+
+static pid_t start_self(const char *what, const char *port, const char *index)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		execl("/proc/self/exe", "work", what, port, index, (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0)
+		err(1, "vfork");
+	return pid;
+}
+
+static void reap(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		errx(1, "a child failed");
+}
+
+static void run_forkexec(uint64_t count)
+{
+	uint64_t begin = now_ns();
+
+	for (uint64_t i = 0; i < count; i++)
+		reap(start_self("nothing", NULL, NULL));
+	report(count, count, now_ns() - begin);
+}
+
+/* Who the children were and how long each lived. */
+static void run_children(const char *port, uint64_t count)
+{
+	char index[24];
+
+	printf("{\"children\": [");
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t begin = now_ns();
+
+		snprintf(index, sizeof(index), "%" PRIu64, i);
+		pid_t pid = start_self("child", port, index);
+		reap(pid);
+		printf("%s[%d, %" PRIu64 "]", i ? ", " : "", pid, now_ns() - begin);
+	}
+	puts("]}");
+}
+
+/* Bursts begin a gap apart; each connect is stamped just before its call. */
+static void run_latency(uint16_t port, uint64_t count, uint64_t burst, uint64_t gap_us)
+{
+	uint64_t *at = calloc(count, sizeof(*at));
+
+	if (!at || burst == 0)
+		errx(2, "no room, or no burst");
+	for (uint64_t i = 0; i < count; i++) {
+		if (i % burst == 0)
+			sleep_until(now_ns() + gap_us * 1000);
+		at[i] = now_ns();
+		connect_once(NEW_PLACES + (uint32_t)i, port);
+	}
+	printf("{\"stamps\": {");
+	for (uint64_t i = 0; i < count; i++) {
+		struct in_addr ip = {.s_addr = htonl(NEW_PLACES + (uint32_t)i)};
+
+		printf("%s\"%s:%u\": %" PRIu64, i ? ", " : "", inet_ntoa(ip), port, at[i]);
+	}
+	puts("}}");
+	free(at);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	uint16_t port = argc > 2 ? (uint16_t)strtoul(argv[2], NULL, 10) : 0;
+
+	if (strcmp(what, "connect") == 0 && argc >= 7) {
+		run_connect(port, number(argv[3]), (unsigned int)number(argv[4]), number(argv[5]),
+			    number(argv[6]));
+		if (argc > 7)
+			wait_for_eof(STDIN_FILENO);
+	} else if (strcmp(what, "udp") == 0 && argc == 5) {
+		run_udp(port, number(argv[3]), (int)number(argv[4]));
+	} else if (strcmp(what, "getppid") == 0 && argc == 3) {
+		run_getppid(number(argv[2]));
+	} else if (strcmp(what, "forkexec") == 0 && argc == 3) {
+		run_forkexec(number(argv[2]));
+	} else if (strcmp(what, "children") == 0 && argc == 4) {
+		run_children(argv[2], number(argv[3]));
+	} else if (strcmp(what, "child") == 0 && argc == 4) {
+		connect_once(HOME, port);
+	} else if (strcmp(what, "latency") == 0 && argc == 6) {
+		run_latency(port, number(argv[3]), number(argv[4]), number(argv[5]));
+	} else if (strcmp(what, "wait") == 0) {
+		puts("READY");
+		fflush(stdout);
+		wait_for_eof(STDIN_FILENO);
+	} else if (strcmp(what, "nothing") != 0) {
+		errx(2, "unknown workload, or wrong arguments");
+	}
+	return 0;
+}
