@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include "base/log.h"
@@ -103,6 +106,51 @@ static int take_processes(struct ln_watch *w, struct ln_error *err)
 	return 0;
 }
 
+/* Needs Linux 5.14. */
+static int netns_cookie(uint64_t *ret)
+{
+	socklen_t len = sizeof(*ret);
+	LN_AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &len) < 0)
+		return -errno;
+	return 0;
+}
+
+/* An attached agent may live in another network namespace: asked from inside it. */
+static int netns_cookie_of(pid_t pid, uint64_t *ret)
+{
+	char path[32];
+	struct stat here, there;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	LN_AUTO_CLOSE int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	LN_AUTO_CLOSE int its = open(path, O_RDONLY | O_CLOEXEC);
+	if (own < 0 || its < 0 || fstat(own, &here) < 0 || fstat(its, &there) < 0)
+		return -errno;
+	if (here.st_ino == there.st_ino)
+		return netns_cookie(ret);
+	if (setns(its, CLONE_NEWNET) < 0)
+		return -errno;
+	int r = netns_cookie(ret);
+	/* Our own look-ups must not be made from in there. */
+	return setns(own, CLONE_NEWNET) < 0 ? -ENOTRECOVERABLE : r;
+}
+
+static int find_netns(struct ln_watch *w, struct ln_error *err)
+{
+	int r = w->c.attach ? netns_cookie_of(w->c.pids[0], &w->netns) : netns_cookie(&w->netns);
+
+	if (r == -ENOTRECOVERABLE)
+		return ln_error_set(err, EPERM, "cannot leave the agent's network namespace");
+	if (r < 0)
+		ln_log(LN_LOG_WARNING,
+		       "the agent's network namespace is not known (%s): a resolver that it runs "
+		       "in one of its own would be trusted",
+		       strerror(-r));
+	return 0;
+}
+
 static int prepare(struct ln_watch *w, struct ln_error *err)
 {
 	const struct ln_cgroup own = {.parent_fd = -1, .fd = w->c.cgroup_fd};
@@ -117,6 +165,8 @@ static int prepare(struct ln_watch *w, struct ln_error *err)
 	if (r < 0)
 		return r;
 	r = make_sensor(w, err);
+	if (r == 0)
+		r = find_netns(w, err);
 	if (r < 0)
 		return r;
 	if (own.fd >= 0) {

@@ -95,6 +95,7 @@ static int make_engine(struct ln_watch *w, struct ln_error *err)
 	    .agent = LN_WATCH_AGENT,
 	    .resolvers = w->resolvers,
 	    .n_resolvers = w->n_resolvers,
+	    .netns = w->netns,
 	    .search = w->resolv.search,
 	    .n_search = w->resolv.n_search,
 	    .on_finding = on_finding,

@@ -26,6 +26,7 @@ static int copy_config(struct ln_engine *e, const struct ln_engine_config *confi
 		memcpy(e->search[e->n_search++], config->search[i], LN_NAME_MAX);
 	e->policy = config->policy;
 	e->agent = config->agent;
+	e->netns = config->netns;
 	e->repeat_every_ns = config->repeat_every_ns ? config->repeat_every_ns : 10 * LN_NS_PER_S;
 	e->on_finding = config->on_finding;
 	e->user = config->user;
@@ -102,9 +103,13 @@ void ln_engine_emit(struct ln_engine *e, const struct ln_finding *f)
 	e->on_finding(f, e->user);
 }
 
+/* A resolver that the agent itself runs is not one that is trusted: a listener of its tree, or any
+ * address in a network namespace that it made, where all addresses are its own. */
 bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow)
 {
 	if (flow->proto != IPPROTO_TCP && flow->proto != IPPROTO_UDP)
+		return false;
+	if (flow->same_tree || (e->netns && flow->netns && flow->netns != e->netns))
 		return false;
 	for (size_t i = 0; i < e->n_resolvers; i++) {
 		if (e->resolvers[i].port == flow->remote.port &&

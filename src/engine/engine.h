@@ -20,6 +20,7 @@ struct ln_engine_config {
 	uint32_t agent;                      /* id of the tree, from 1 */
 	const struct ln_endpoint *resolvers; /* trusted; copied */
 	size_t n_resolvers;
+	uint64_t netns; /* where the resolvers are what they seem, see ln_flow; 0: anywhere */
 	const char (*search)[LN_NAME_MAX]; /* search domains; copied */
 	size_t n_search;
 	uint64_t grace_ns;        /* 0: LN_ENGINE_GRACE_NS */

@@ -49,6 +49,7 @@ struct ln_engine {
 	uint32_t agent;
 	size_t n_resolvers;
 	struct ln_endpoint *resolvers; /* owned */
+	uint64_t netns;
 	size_t n_search;
 	char (*search)[LN_NAME_MAX]; /* owned */
 	uint64_t repeat_every_ns;

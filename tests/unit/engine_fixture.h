@@ -32,6 +32,8 @@ struct fixture {
 	struct ln_engine *engine;
 	uint64_t now_ns;
 	uint32_t agent; /* of the next event */
+	uint64_t netns; /* of the sockets of the next messages */
+	bool same_tree;
 	uint64_t n[LN_FINDING_COUNT], alerts[LN_FINDING_COUNT];
 	uint64_t told;   /* sum of the counts of all REPEATS */
 	uint64_t folds;  /* REPEATS without a flow */
@@ -214,6 +216,8 @@ static inline void message(struct fixture *f, const char *resolver, bool answer,
 	struct ln_event ev = event(f, LN_EVENT_DNS);
 
 	ev.dns.flow = make_flow(7, resolver, IPPROTO_UDP);
+	ev.dns.flow.netns = f->netns;
+	ev.dns.flow.same_tree = f->same_tree;
 	ev.dns.answer = answer;
 	ev.dns.bytes = bytes;
 	ev.dns.len = len;

@@ -110,6 +110,37 @@ static void test_names_of_full_length(void **state)
 	stop(f);
 }
 
+/* Who asks itself learns nothing: a listener of the agent, or one in a namespace that it made. */
+static void test_a_resolver_of_the_agents_own_grants_nothing(void **state)
+{
+	static const struct {
+		bool same_tree, trusted;
+		uint64_t netns;
+	} cases[] = {
+	    {.netns = 77, .trusted = true},
+	    {.netns = 0, .trusted = true},
+	    {.netns = 78},
+	    {.netns = 77, .same_tree = true},
+	};
+	const uint8_t addr[4] = {198, 51, 100, 1};
+
+	for (size_t i = 0; i < LN_ARRAY_SIZE(cases); i++) {
+		struct fixture *f = start();
+		struct ln_flow flow = make_flow(1, "198.51.100.1:443", IPPROTO_TCP);
+
+		f->engine->netns = 77;
+		f->netns = cases[i].netns;
+		f->same_tree = cases[i].same_tree;
+		ask(f, 1, "api.example.com");
+		answer(f, 1, "api.example.com", addr, 60);
+		assert_int_equal(f->last.trusted, cases[i].trusted);
+		open_flow(f, &flow);
+		assert_int_equal(f->last.verdict,
+				 cases[i].trusted ? LN_VERDICT_EXPECTED : LN_VERDICT_UNEXPECTED);
+		stop(f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +150,7 @@ int main(void)
 	    cmocka_unit_test(test_names_in_many_zones_are_folded),
 	    cmocka_unit_test(test_a_tunnel_is_told_completely),
 	    cmocka_unit_test(test_names_of_full_length),
+	    cmocka_unit_test(test_a_resolver_of_the_agents_own_grants_nothing),
 	};
 
 	return cmocka_run_group_tests_name("engine_dns", tests, NULL, NULL);

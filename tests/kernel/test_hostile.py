@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent that knows linnet would try: to forge the evidence that permits, to blind the watch,
+to outlive it."""
+import textwrap
+
+from netlab import OTHER, RESOLVER
+from policies import WEATHER_ONLY
+
+PYTHON = "/usr/bin/python3"
+
+# A resolver of the agent's own: in a network namespace that it made, where it may take any address.
+OWN_NAMESPACE = f"""
+import ctypes, fcntl, os, socket, struct
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+SIOCSIFFLAGS, SIOCSIFADDR = 0x8914, 0x8916
+
+def up(name, ip):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        if ip:
+            fcntl.ioctl(s, SIOCSIFADDR, struct.pack("16sHH4s8x", name, socket.AF_INET, 0,
+                                                    socket.inet_aton(ip)))
+        fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH14x", name, 1))
+
+child = os.fork()
+if child == 0:
+    if ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET):
+        os._exit(3)
+    up(b"lo", None)
+    up(b"lo:1", "{RESOLVER}")
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("{RESOLVER}", 53))
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.connect(("{RESOLVER}", 53))
+    question = b"\\7weather\\7service\\3com\\0\\0\\1\\0\\1"
+    client.send(b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + question)
+    _, peer = server.recvfrom(512)
+    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4" + socket.inet_aton("{OTHER}")
+    server.sendto(b"\\x12\\x34\\x81\\x80\\0\\1\\0\\1\\0\\0\\0\\0" + question + answer, peer)
+    client.recv(512)
+    os._exit(0)
+print("forged", os.waitpid(child, 0)[1])
+socket.create_connection(("{OTHER}", 443)).close()
+"""
+
+
+def test_a_resolver_in_a_namespace_of_the_agents_own_grants_nothing(start):
+    watch = start.run(WEATHER_ONLY, PYTHON, "-c", textwrap.dedent(OWN_NAMESPACE),
+                      options=["--user", "nobody"])
+    assert watch.wait() == 0, watch.text()
+    assert watch.stdout.list == ["forged 0"]
+    flow = watch.flows(ip=OTHER, port=443)[0]
+    assert flow["verdict"] == "unexpected", flow
+    assert not any(n["grants"] for n in flow["names"]), flow
+    assert not any(r["trusted"] for r in watch.of("dns-answer"))
