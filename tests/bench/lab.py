@@ -28,10 +28,7 @@ expected_outbound:
     protocol: "UDP"
     purpose: "Echo of the benchmark"
 """
-# With no place for TIME_WAIT each connect finds the same free ports as the one before; else its
-# cost depends on how many came before it.
-SYSCTLS = {"net/ipv4/ip_local_port_range": "1024 65535", "net/ipv4/tcp_max_tw_buckets": "0",
-           "net/core/somaxconn": "65535"}
+TIME_WAITS = Path("/proc/sys/net/ipv4/tcp_max_tw_buckets")
 
 
 class Watched:
@@ -40,6 +37,7 @@ class Watched:
     def __init__(self, lab, arguments, stderr=subprocess.DEVNULL, policy=None):
         self.log = lab.folder / "log.jsonl"
         self.log.unlink(missing_ok=True)
+        self.log_bytes = 0
         self.begin_wall_ns = time.time_ns()
         self.process = subprocess.Popen(
             [lab.linnet, "run", "-q", "-p", policy or lab.policy, "--log", self.log, "--",
@@ -68,6 +66,7 @@ class Watched:
         self.process.stdout.read()
         if self.process.wait() != 0:
             raise RuntimeError(f"linnet ended with {self.process.returncode}")
+        self.log_bytes = self.log.stat().st_size
 
     def records(self):
         with open(self.log, encoding="utf-8") as log:
@@ -84,9 +83,10 @@ class Lab:
         self.folder.chmod(0o711)
         self.policy = self.folder / "policy.yaml"
         self.policy.write_text(POLICY)
-        for name, value in SYSCTLS.items():
-            Path("/proc/sys", name).write_text(value)
+        self._time_waits = TIME_WAITS.read_text()
+        Path("/proc/sys/net/core/somaxconn").write_text("65535")
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        self.keep_time_wait(False)
 
     def __enter__(self):
         try:
@@ -108,17 +108,24 @@ class Lab:
             self.stop(child)
         self._scratch.cleanup()
 
+    def keep_time_wait(self, keep):
+        """As the kernel does by default, or not at all: then every connect finds a free port as
+        fast as the one before, and costs a fraction."""
+        TIME_WAITS.write_text(self._time_waits if keep else "0")
+
     def work(self, *arguments):
         return [str(self._bin / "work"), *map(str, arguments)]
 
     def start(self, program, *arguments):
-        """A program that says READY, and ends with its standard input."""
+        """A program that says READY, and ends with its standard input. Returns it, and what else
+        it said."""
         child = subprocess.Popen([self._bin / program, *map(str, arguments)], text=True,
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._children.append(child)
-        if child.stdout.readline() != "READY\n":
+        ready, _, more = child.stdout.readline().strip().partition(" ")
+        if ready != "READY":
             raise RuntimeError(f"{program} did not start")
-        return child
+        return child, more
 
     def stop(self, child):
         self._children.remove(child)

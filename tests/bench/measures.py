@@ -9,8 +9,8 @@ import lab as places
 from lab import Watched
 from report import row
 
-COUNT = {"connect": 30000, "udp": 40000, "getppid": 8000000, "forkexec": 1200}
-KEPT_HOOKS = ("on_connect", "on_sendmsg", "on_post_bind", "on_sock_release", "on_egress",
+COUNT = {"udp": 40000, "getppid": 8000000, "forkexec": 1200}
+TRAFFIC_HOOKS = ("on_connect", "on_sendmsg", "on_post_bind", "on_sock_release", "on_egress",
               "on_ingress", "on_tcp_state")
 
 
@@ -40,23 +40,25 @@ def paired(name, sizes, bare, with_linnet, bar=None, goal=None):
 
 
 def connects(lab, sizes):
-    """connect+close: outside the tree, to an expected place, and a flood to unexpected ones."""
-    for label, usual, other in (("", places.USUAL, places.OTHER_USUAL),
-                                (", batching server", places.BATCHING, places.OTHER_BATCHING)):
+    """connect+close: outside the tree, to an expected place, and a flood to unexpected ones; as a
+    kernel comes, where the bars hold, and lean: without TIME_WAIT, and no server to wake."""
+    for lean, count_each, usual, other in (
+            (False, 15000, places.USUAL, places.OTHER_USUAL),
+            (True, 30000, places.BATCHING, places.OTHER_BATCHING)):
+        lab.keep_time_wait(not lean)
         for count in 1, 4:
-            def arguments(port, spread=1, count=count):
-                return ["connect", port, scaled(sizes, COUNT["connect"]), count, spread, 0]
+            def measure(what, run, limit, port, spread=1, lean=lean, count=count,
+                        each=count_each):
+                args = ["connect", port, scaled(sizes, each), count, spread, 0]
+                name = f"{'lean ' if lean else ''}connect+close, {what}, {count} proc."
+                return paired(name, sizes, lambda: lab.bare(*args), lambda: run(*args),
+                              **{"goal" if lean else "bar": ("<=", limit)})
 
-            def measure(what, run, args, limit, label=label, count=count):
-                many = f"{count} process{'es' if count > 1 else ''}"
-                limits = {"goal" if label else "bar": ("<=", limit)}
-                return paired(f"connect+close, {what}, {many}{label}", sizes,
-                              lambda: lab.bare(*args), lambda: run(*args), **limits)
-
-            yield measure("untracked", lab.beside, arguments(usual), 1.02)
-            yield measure("expected", lab.watched, arguments(usual), 1.06)
-            yield measure("flood to one unexpected", lab.watched, arguments(other), 1.15)
-            yield measure("flood to 1,000 unexpected", lab.watched, arguments(other, 1000), 1.15)
+            yield measure("untracked", lab.beside, 1.02, usual)
+            yield measure("expected", lab.watched, 1.06, usual)
+            yield measure("flood to 1 unexpected", lab.watched, 1.15, other)
+            yield measure("flood to 1,000 unexpected", lab.watched, 1.15, other, 1000)
+    lab.keep_time_wait(False)
 
 
 def other_calls(lab, sizes):
@@ -70,28 +72,41 @@ def other_calls(lab, sizes):
 
 
 def in_kernel(lab, sizes):
-    """Time in linnet's programs for one connect+close, by the kernel's own clock. The listener's
-    side, which is outside the tree, is in it: the kernel does not tell them apart."""
-    stats = lab.start("stats")
+    """Time in linnet's programs by the kernel's own clock, without what it counts for an empty
+    program. The other side of each connection is outside the tree and goes through the same
+    programs; the kernel does not tell them apart."""
+    stats, empty_ns = lab.start("stats")
     try:
-        for name, port in (("expected", places.BATCHING), ("unexpected", places.OTHER_BATCHING)):
+        for name, limits, arguments in (
+                ("a connect+close, expected", {"bar": ("<=", 500)},
+                 ["connect", places.BATCHING, scaled(sizes, 50000), 1, 1, 0, "hold"]),
+                ("a connect+close, unexpected", {},
+                 ["connect", places.OTHER_BATCHING, scaled(sizes, 50000), 1, 1, 0, "hold"]),
+                ("a UDP round trip", {}, ["udp", places.ECHO, scaled(sizes, 50000), 0, "hold"])):
             before = places.programs()
-            run = Watched(lab, ["connect", port, scaled(sizes, 50000), 1, 1, 0, "hold"])
+            run = Watched(lab, arguments)
             made = json.loads(run.line())["made"]
-            # The server may still be closing its ends.
             ours = {p["name"]: p for i, p in places.programs().items()
-                    if i not in before and p.get("name", "").startswith(KEPT_HOOKS)}
+                    if i not in before and p.get("name", "").startswith(TRAFFIC_HOOKS)}
             run.end()
-            each = {n: {"calls": p.get("run_cnt", 0) / made,
-                        "ns": p.get("run_time_ns", 0) / made} for n, p in ours.items()}
-            parts = sorted(((e["ns"], e["calls"], n) for n, e in each.items() if e["ns"] >= 1),
-                           reverse=True)
-            yield row(f"in-kernel time a connect+close, {name}", sum(e["ns"] for e in each.values()),
-                      "ns", bar=("<=", 500) if name == "expected" else None,
-                      note=", ".join(f"{n} {ns:.0f} ns/{calls:.1f}" for ns, calls, n in parts),
-                      programs=each)
+            yield in_kernel_row(name, ours, made, float(empty_ns), limits)
     finally:
         lab.stop(stats)
+
+
+def in_kernel_row(name, programs, made, empty_ns, limits):
+    parts = {}
+    for program, facts in programs.items():
+        calls = facts.get("run_cnt", 0) / made
+        if calls >= 0.01:
+            parts[program] = {"calls": calls,
+                              "ns": facts["run_time_ns"] / made - calls * empty_ns}
+    net = sum(p["ns"] for p in parts.values())
+    calls = sum(p["calls"] for p in parts.values())
+    by_cost = sorted(parts.items(), key=lambda part: -part[1]["ns"])
+    return row(f"in-kernel time of {name}", net, "ns", **limits, parts=parts, note=", ".join(
+        [*(f"{n} {p['ns']:.0f} in {p['calls']:.1f} calls" for n, p in by_cost),
+         f"left out: {calls:.1f} × {empty_ns:.0f} ns of an empty program"]))
 
 
 def latency(lab, sizes):
@@ -197,7 +212,7 @@ def idle(lab, sizes):
     yield row("CPU when nothing happens", spent[0] / 1e7 / seconds, "%", bar=("<", 0.005),
               note=f"{spent[1]} ticks in {seconds} s, monitor and launcher")
     yield row("wake-ups when nothing happens", spent[2] / seconds, "a second", goal=("==", 0))
-    yield row("RSS of the monitor, idle", resident / 1024, "MiB", bar=("<", 12),
+    yield row("RSS idle", resident / 1024, "MiB", bar=("<", 12),
               note=f"peak {peak / 1024:.1f}; launcher {parent / 1024:.1f}")
 
 
@@ -205,18 +220,34 @@ def busy_of(*pids):
     return [sum(values) for values in zip(*map(places.busy, pids))]
 
 
+def settled(pid):
+    """CPU time of a process once it has nothing left to do."""
+    before, now = -1, places.busy(pid)[0]
+    while now != before:
+        time.sleep(0.2)
+        before, now = now, places.busy(pid)[0]
+    return now
+
+
 def memory(lab, sizes):
-    """The monitor after many connections."""
+    """The monitor after many connections: what it holds, and what it has worked."""
     count = scaled(sizes, 100000)
     for name, port, spread in (("expected", places.BATCHING, 1),
                                ("unexpected, 10,000 places", places.OTHER_BATCHING, 10000)):
-        run = Watched(lab, ["connect", port, count, 1, spread, 0, "hold"])
-        run.line()
+        before = Watched(lab, ["wait"])
+        before.line()
+        start_ns = settled(before.monitor())
+        before.end()
+        run = Watched(lab, ["connect", port, count, 1, spread, 25000, "hold"])
+        made = json.loads(run.line())["made"]
         pid = run.monitor()
+        spent_us = (settled(pid) - start_ns) / 1000
         resident, peak = places.memory_kb(pid)
         run.end()
-        yield row(f"RSS of the monitor after {count:,} connections, {name}", resident / 1024,
-                  "MiB", bar=("<", 12), note=f"peak {peak / 1024:.1f}")
+        yield row(f"RSS after {made:,} connections, {name}", resident / 1024, "MiB",
+                  bar=("<", 12), note=f"peak {peak / 1024:.1f}")
+        yield row(f"CPU of the monitor a connection, {name}", spent_us / made, "µs",
+                  note=f"{run.log_bytes / made:.0f} bytes of log")
 
 
 SUBJECTS = {"connect": connects, "calls": other_calls, "kernel": in_kernel, "latency": latency,

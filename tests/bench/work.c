@@ -4,7 +4,7 @@
  *   work connect PORT COUNT PROCESSES PLACES RATE [hold]
  *       connect and close; PLACES addresses in turn; RATE a second (0: as fast as it goes); with
  *       hold it then stays until standard input ends
- *   work udp PORT COUNT CPU                           round trips of one datagram; `p50_ns`
+ *   work udp PORT COUNT CPU [hold]                    round trips of one datagram; `p50_ns`
  *   work getppid COUNT
  *   work forkexec COUNT
  *   work children PORT COUNT                          short children, one connect each
@@ -142,6 +142,7 @@ static void run_udp(uint16_t port, uint64_t count, int cpu)
 	printf("{\"n\": %" PRIu64 ", \"made\": %" PRIu64 ", \"ns\": %" PRIu64
 	       ", \"p50_ns\": %" PRIu64 "}\n",
 	       count, count, ns, took[count / 2]);
+	fflush(stdout);
 	free(took);
 }
 
@@ -234,8 +235,10 @@ int main(int argc, char **argv)
 			    number(argv[6]));
 		if (argc > 7)
 			wait_for_eof(STDIN_FILENO);
-	} else if (strcmp(what, "udp") == 0 && argc == 5) {
+	} else if (strcmp(what, "udp") == 0 && argc >= 5) {
 		run_udp(port, number(argv[3]), (int)number(argv[4]));
+		if (argc > 5)
+			wait_for_eof(STDIN_FILENO);
 	} else if (strcmp(what, "getppid") == 0 && argc == 3) {
 		run_getppid(number(argv[2]));
 	} else if (strcmp(what, "forkexec") == 0 && argc == 3) {

@@ -7,7 +7,7 @@ from watch import BUILD, ROOT
 
 SUBJECTS = ["connect+close", "UDP round trip", "getppid", "fork+exec", "in-kernel time",
             "alert latency", "first connection", "short children", "events lost", "CPU when",
-            "RSS of the monitor"]
+            "RSS idle", "RSS after"]
 
 
 def test_benchmark_runs_and_tells_json(tmp_path):
