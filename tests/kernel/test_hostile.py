@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an agent that knows linnet would try: to forge the evidence that permits, to blind the watch,
 to outlive it."""
+import os
+import signal
+import subprocess
 import textwrap
 
+import watch as watching
 from netlab import OTHER, RESOLVER
 from policies import WEATHER_ONLY
 
@@ -43,6 +47,11 @@ socket.create_connection(("{OTHER}", 443)).close()
 """
 
 
+def say(watch):
+    watch.process.stdin.write(b"\n")
+    watch.process.stdin.flush()
+
+
 def test_a_resolver_in_a_namespace_of_the_agents_own_grants_nothing(start):
     watch = start.run(WEATHER_ONLY, PYTHON, "-c", textwrap.dedent(OWN_NAMESPACE),
                       options=["--user", "nobody"])
@@ -52,3 +61,43 @@ def test_a_resolver_in_a_namespace_of_the_agents_own_grants_nothing(start):
     assert flow["verdict"] == "unexpected", flow
     assert not any(n["grants"] for n in flow["names"]), flow
     assert not any(r["trusted"] for r in watch.of("dns-answer"))
+
+
+def test_a_child_whose_birth_was_lost_is_still_waited_for(start):
+    """The agent fills the event buffer while the monitor cannot read, leaves a child behind and ends:
+    the watch goes on, and sees what the child does."""
+    script = textwrap.dedent(f"""
+        import os, socket, sys
+        input()
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for i in range(60000):
+            s.sendto(b"", ("{OTHER}", 1024 + i))
+        turn, other = os.pipe()
+        if os.fork() == 0:
+            print("left", flush=True)
+            os.close(other)
+            os.read(turn, 1)  # until the parent has ended
+            print("alone", flush=True)
+            os.read(0, 1)
+            socket.create_connection(("{OTHER}", 7004)).close()
+            os._exit(0)
+        os.read(0, 1)
+    """)
+    watch = start.run(WEATHER_ONLY, PYTHON, "-uc", script, stdin=subprocess.PIPE)
+    watch.wait_record(type="process", event="exec")
+    monitor, = watching.monitor_of(watch.log_path)
+    os.kill(monitor, signal.SIGSTOP)
+    try:
+        say(watch)
+        watch.stdout.wait(lambda line: line == "left")
+    finally:
+        os.kill(monitor, signal.SIGCONT)
+    watch.stderr.wait(lambda line: "EVENTS LOST" in line)
+    watch.wait_record(type="lost")
+    say(watch)
+    watch.wait_record(type="process", event="exit")
+    watch.stdout.wait(lambda line: line == "alone")
+    say(watch)
+    assert watch.wait() == 0, watch.text()
+    print([ (r["type"],r.get("event"),r["pid"],r.get("child"),r.get("count"), r["reason"] if r["type"]=="lost" else "") for r in watch.records if r["type"] in ("process","lost")], [r for r in watch.records if r["type"]=="summary"][0], watch.text()[-1500:])
+    assert watch.flows(ip=OTHER, port=7004), watch.text()

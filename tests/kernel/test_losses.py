@@ -19,9 +19,10 @@ def end(watch):
 def test_a_full_ring_is_counted_to_the_event_and_said(start):
     """The monitor is stopped while its agent floods: what was seen and what was lost add up."""
     n = 30000
-    watch = start.run(WEATHER_ONLY, "sh", "-c", f"read go; exec {actor('flood')} {n} {OTHER} 7005",
+    watch = start.run(WEATHER_ONLY, "sh", "-c",
+                      f"echo ready; read go; exec {actor('flood')} {n} {OTHER} 7005",
                       stdin=subprocess.PIPE)
-    watch.wait_record(type="header")
+    watch.stdout.wait(lambda line: line == "ready")
     monitors = watching.monitor_of(watch.log_path)
     for pid in monitors:
         os.kill(pid, signal.SIGSTOP)
