@@ -12,6 +12,9 @@
 /* Background processes that end together with the agent are no news. */
 #define LEFT_BEHIND_US 300000
 #define TIMER_SLACK_US 10000
+/* The ends of connections that the agent left open come when their last packets have gone. */
+#define LINGER_STEP_US 5000
+#define LINGER_STEPS   40
 /* How long an attached tree's events wait for the names of the policy, see hold_sensor. */
 #define HOLD_US 1000000
 
@@ -22,6 +25,8 @@ struct loop {
 	sd_event_source *behind; /* owned; NULL until the agent has ended */
 	sd_event_source *sensor; /* owned */
 	sd_event_source *hold;   /* owned; NULL unless the sensor is held */
+	sd_event_source *linger; /* owned; NULL until all is over */
+	unsigned linger_left;
 	uint64_t armed_ns;
 	size_t pids_left; /* attached processes whose end is awaited */
 	bool attached;
@@ -138,7 +143,8 @@ static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *user)
 static int on_left_behind(sd_event_source *s, uint64_t usec, void *user)
 {
 	struct loop *l = user;
-	size_t n = ln_watch_living(l->watch);
+	/* One whose birth was lost is only known to its cgroup. */
+	size_t n = LN_MAX(ln_watch_living(l->watch), (size_t)1);
 
 	ln_log(LN_LOG_NOTICE,
 	       "%zu process%s of the agent %s still running; linnet goes on watching until %s "
@@ -151,12 +157,35 @@ static bool is_over(const struct loop *l)
 {
 	if (!l->agent_started)
 		return false;
+	/* The cgroup has the last word where there is one: a birth or an exit may be among the
+	 * events that were lost, and a process closes its connections after its exit was told. */
+	if (ln_watch_cgroup_fd(l->watch) >= 0)
+		return l->cgroup_emptied &&
+		       (ln_watch_tree_ended(l->watch) || ln_watch_lost(l->watch) > 0);
 	if (ln_watch_tree_ended(l->watch))
 		return true;
-	/* When events were lost an exit may be among them: then the cgroup has the last word. */
-	if (l->cgroup_emptied && ln_watch_lost(l->watch) > 0)
-		return true;
 	return l->pids_left == 0 && ln_watch_living(l->watch) == 0;
+}
+
+static int on_linger(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct loop *l = user;
+
+	l->linger_left--;
+	ln_watch_drain(l->watch);
+	int r = sd_event_source_set_time(s, usec + LINGER_STEP_US);
+	return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+static int end_or_linger(struct loop *l)
+{
+	if (ln_watch_open_flows(l->watch) == 0 || l->linger_left == 0) {
+		quit(l, l->end);
+		return 0;
+	}
+	return l->linger ? 0
+			 : sd_event_add_time_relative(l->event, &l->linger, CLOCK_MONOTONIC,
+						      LINGER_STEP_US, 1000, on_linger, l);
 }
 
 static int arm_timer(struct loop *l)
@@ -178,10 +207,8 @@ static int on_round(sd_event_source *s, void *user)
 	struct loop *l = user;
 
 	ln_watch_settle(l->watch);
-	if (is_over(l)) {
-		quit(l, l->end);
-		return 0;
-	}
+	if (is_over(l))
+		return end_or_linger(l);
 	if (!l->behind && !l->attached && l->agent_started && ln_watch_root_ended(l->watch)) {
 		int r =
 		    sd_event_add_time_relative(l->event, &l->behind, CLOCK_MONOTONIC,
@@ -249,6 +276,7 @@ int ln_loop_run(const struct ln_loop_config *c, struct ln_error *err, enum ln_lo
 	struct loop l = {
 	    .watch = c->watch,
 	    .armed_ns = UINT64_MAX,
+	    .linger_left = LINGER_STEPS,
 	    .attached = c->ctl_fd < 0,
 	    .agent_started = c->ctl_fd < 0,
 	    .end = LN_LOOP_TREE_ENDED,
@@ -263,6 +291,7 @@ int ln_loop_run(const struct ln_loop_config *c, struct ln_error *err, enum ln_lo
 		r = sd_event_loop(l.event);
 	sd_event_source_unref(l.timer);
 	sd_event_source_unref(l.behind);
+	sd_event_source_unref(l.linger);
 	sd_event_source_unref(l.hold);
 	sd_event_source_unref(l.sensor);
 	sd_event_unref(l.event);

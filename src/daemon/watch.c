@@ -223,6 +223,11 @@ bool ln_watch_tree_ended(const struct ln_watch *w)
 	return w->seen && ln_engine_living(w->engine) == 0;
 }
 
+size_t ln_watch_open_flows(const struct ln_watch *w)
+{
+	return ln_engine_open_flows(w->engine);
+}
+
 size_t ln_watch_living(const struct ln_watch *w)
 {
 	return ln_engine_living(w->engine);

@@ -263,6 +263,11 @@ size_t ln_engine_living(const struct ln_engine *e)
 	return ln_tree_living(e->tree, e->agent);
 }
 
+size_t ln_engine_open_flows(const struct ln_engine *e)
+{
+	return ln_flows_count(e);
+}
+
 void ln_engine_summary(const struct ln_engine *e, struct ln_engine_summary *ret)
 {
 	*ret = e->sum;

@@ -128,6 +128,11 @@ void ln_flows_close(struct ln_engine *e, const struct ln_event *ev)
 		forget(e, open);
 }
 
+size_t ln_flows_count(const struct ln_engine *e)
+{
+	return HASH_COUNT(e->open_flows);
+}
+
 void ln_flows_done(struct ln_engine *e)
 {
 	while (e->open_flows)

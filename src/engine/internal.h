@@ -97,6 +97,7 @@ bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow
 /* flows.c */
 void ln_flows_open(struct ln_engine *e, const struct ln_event *ev);
 void ln_flows_close(struct ln_engine *e, const struct ln_event *ev);
+size_t ln_flows_count(const struct ln_engine *e);
 void ln_flows_done(struct ln_engine *e);
 
 /* judge.c */
