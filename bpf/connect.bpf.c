@@ -56,6 +56,20 @@ static __always_inline struct sock_state *own_socket(struct bpf_sock_addr *ctx,
 	return s;
 }
 
+/* A flow of a socket that has no room for its memory: told each time, without an end. The agent can
+ * bring that about: control data and filters are charged to the same account (net.core.optmem_max).
+ */
+static __always_inline void tell_lone(struct bpf_sock_addr *ctx, const struct ln_abi_task *owner,
+				      __u64 pid_tgid, struct ln_abi_flow *dest)
+{
+	struct sock_state lone = {.agent = owner->agent, .pid = pid_tgid >> 32, .tid = pid_tgid};
+
+	dest->id = bpf_get_socket_cookie(ctx) << 16;
+	dest->netns = bpf_get_netns_cookie(ctx);
+	dest->flags |= LN_ABI_FLOW_UNCOUNTED;
+	tell_open(&lone, dest, bpf_ktime_get_ns());
+}
+
 static __always_inline void dest_from_context(struct bpf_sock_addr *ctx, __u8 family,
 					      struct ln_abi_flow *dest)
 {
@@ -189,12 +203,7 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, __u8 family
 	dest_from_context(ctx, family, &dest);
 	s = own_socket(ctx, owner, pid_tgid);
 	if (!s) {
-		struct sock_state lone = {
-		    .agent = owner->agent, .pid = pid_tgid >> 32, .tid = pid_tgid};
-
-		dest.id = bpf_get_socket_cookie(ctx) << 16;
-		dest.flags |= LN_ABI_FLOW_UNCOUNTED;
-		tell_open(&lone, &dest, bpf_ktime_get_ns());
+		tell_lone(ctx, owner, pid_tgid, &dest);
 		return ALLOW;
 	}
 	if (ctx->protocol == IPPROTO_TCP) {
@@ -223,6 +232,8 @@ static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, __u8 family
 	s = own_socket(ctx, owner, pid_tgid);
 	if (s)
 		udp_named(ctx, s, &dest);
+	else
+		tell_lone(ctx, owner, pid_tgid, &dest);
 	return ALLOW;
 }
 
