@@ -10,17 +10,42 @@
 #define PORT_MDNS  5353
 #define PORT_LLMNR 5355
 
-#define IP_OFFSET_MASK  0x1fff
-#define IPV6_HEADER_LEN 40
+#define IP_OFFSET_MASK      0x1fff
+#define IP_HEADER_WORDS     5
+#define IPV6_HEADER_LEN     40
+#define IPV6_EXTENSIONS_MAX 8
+#define IPPROTO_HOPOPTS     0
+#define IPPROTO_ROUTING     43
+#define IPPROTO_DSTOPTS     60
 
 struct udp_packet {
 	struct ln_abi_flow dest; /* family, proto, remote, remote_port of the other side */
 	__u32 payload_at;
 	__u32 payload_len;
+	bool routed; /* it may say itself which way it goes: the destination is its first hop */
 };
 
+/* Walks over the extension headers; `next` and `at` become those of what follows them. */
+static __always_inline bool skip_extensions(struct __sk_buff *skb, __u8 *next, __u32 *at,
+					    bool *routed)
+{
+	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
+		__u8 head[2]; /* next header; length in 8 bytes, without the first 8 */
+
+		if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING &&
+		    *next != IPPROTO_DSTOPTS)
+			return true;
+		if (bpf_skb_load_bytes(skb, *at, head, 2))
+			return false;
+		*routed |= *next == IPPROTO_ROUTING;
+		*next = head[0];
+		*at += (head[1] + 1) * 8;
+	}
+	return true;
+}
+
 /* Reads the IP and UDP headers of the packet; `out`: the other side is the destination. False for
- * what is not a whole UDP header: a later fragment, IPv6 extension headers. */
+ * what has no UDP header that can be read: a later fragment, ESP, too many extension headers. */
 static __always_inline bool read_udp(struct __sk_buff *skb, bool out, struct udp_packet *p)
 {
 	__u32 at, words[4];
@@ -31,10 +56,13 @@ static __always_inline bool read_udp(struct __sk_buff *skb, bool out, struct udp
 		return false;
 	if (first >> 4 == 4) {
 		__u16 fragment;
+		__u8 proto;
 
 		at = (first & 0xf) * 4;
+		p->routed = (first & 0xf) > IP_HEADER_WORDS;
 		if (bpf_skb_load_bytes(skb, 6, &fragment, 2) ||
 		    (fragment & bpf_htons(IP_OFFSET_MASK)) ||
+		    bpf_skb_load_bytes(skb, 9, &proto, 1) || proto != IPPROTO_UDP ||
 		    bpf_skb_load_bytes(skb, out ? 16 : 12, words, 4))
 			return false;
 		addr_from_v4(&p->dest, words[0]);
@@ -42,7 +70,8 @@ static __always_inline bool read_udp(struct __sk_buff *skb, bool out, struct udp
 		__u8 next;
 
 		at = IPV6_HEADER_LEN;
-		if (bpf_skb_load_bytes(skb, 6, &next, 1) || next != IPPROTO_UDP ||
+		if (bpf_skb_load_bytes(skb, 6, &next, 1) ||
+		    !skip_extensions(skb, &next, &at, &p->routed) || next != IPPROTO_UDP ||
 		    bpf_skb_load_bytes(skb, out ? 24 : 8, words, 16))
 			return false;
 		addr_from_words(&p->dest, words[0], words[1], words[2], words[3]);
