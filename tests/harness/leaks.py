@@ -2,6 +2,7 @@
 """What linnet could leave behind on the host, as a value that can be compared."""
 import json
 import os
+import re
 import select
 import subprocess
 from pathlib import Path
@@ -9,14 +10,31 @@ from pathlib import Path
 SETTLE_TRIES, SETTLE_S = 30, 0.1
 
 
-def _bpftool(kind):
-    """Ids of kernel objects that no process holds, so that another linnet on the host is not
-    taken for a leak."""
-    done = subprocess.run(["bpftool", "-j", kind, "show"], capture_output=True, text=True,
-                          check=False, env=dict(os.environ, PATH="/usr/sbin:/sbin:/usr/bin:/bin"))
-    listed = json.loads(done.stdout or "[]")
-    return {f"{kind} {o['id']} {o.get('name', o.get('type'))}" for o in listed
-            if isinstance(o, dict) and not o.get("pids")}
+def _held():
+    """(kind, id) of each BPF program and link that a living process holds by a descriptor."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                if "bpf" in os.readlink(f"/proc/{pid}/fd/{descriptor}"):
+                    text = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text()
+                    found |= set(re.findall(r"^(prog|link)_id:\s*(\d+)", text, re.MULTILINE))
+        except OSError:
+            continue
+    return found
+
+
+def bpf_objects():
+    """Programs and links that no process holds: another linnet on the host is not a leak."""
+    path = dict(os.environ, PATH="/usr/sbin:/sbin:/usr/bin:/bin")
+    found, held = set(), _held()
+    for kind in "prog", "link":
+        done = subprocess.run(["bpftool", "-j", kind, "show"], capture_output=True, text=True,
+                              check=False, env=path)
+        found |= {f"{kind} {o['id']} {o.get('name', o.get('type'))}"
+                  for o in json.loads(done.stdout or "[]")
+                  if "id" in o and (kind, str(o["id"])) not in held}
+    return found
 
 
 def cgroups():
@@ -44,7 +62,7 @@ def pins():
 
 
 def processes(prefix):
-    """Processes whose network namespace files or arguments carry our prefix."""
+    """Processes whose arguments carry our prefix."""
     found = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -54,10 +72,6 @@ def processes(prefix):
         if prefix.encode() in words and int(pid) != os.getpid():
             found.add(f"{pid} {words.replace(bytes(1), b' ')[:120].decode(errors='replace')}")
     return found
-
-
-def bpf_objects():
-    return _bpftool("prog") | _bpftool("link")
 
 
 def snapshot():

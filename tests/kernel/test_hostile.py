@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an agent that knows linnet would try: to forge the evidence that permits, to blind the watch,
 to outlive it."""
+import json
 import os
 import signal
+import socket
 import subprocess
 import textwrap
+
+import pytest
 
 import watch as watching
 from netlab import OTHER, RESOLVER
@@ -98,3 +102,35 @@ def test_a_child_whose_birth_was_lost_is_still_waited_for(start):
     say(watch)
     assert watch.wait() == 0, watch.text()
     assert [f["port"] for f in (r["remote"] for r in watch.flows() if r["proto"] == "TCP")] == [7004]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal", "socket"])
+def test_standard_error_that_nobody_reads_does_not_stop_the_watch(start, net, kind):
+    """The agent shares standard error and fills it; linnet goes on judging, and ends."""
+    script = ("import os, select, socket\np = select.poll()\np.register(2, select.POLLOUT)\n"
+              "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+              "for i in range(400):\n"
+              f"    s.sendto(b'x', ('{OTHER}', 10000 + i))\n"
+              "    while p.poll(0): os.write(2, b'x' * 512)\n"
+              f"socket.create_connection(('{OTHER}', 7001)).close()\n")
+    if kind == "terminal":
+        ours, its = os.openpty()
+    elif kind == "socket":
+        ours, its = (s.detach() for s in socket.socketpair())
+    else:
+        ours, its = os.pipe()
+    log = net.folder / f"unread-{kind}.jsonl"
+    try:
+        process = subprocess.Popen(net.enter([
+            watching.LINNET, "run", "-p", str(start.policy(WEATHER_ONLY)), "--log", str(log),
+            "--user", "nobody", "--", PYTHON, "-c", script]), stderr=its)
+        assert process.wait(20) == 0
+    finally:
+        for each in watching.monitor_of(log):
+            os.kill(each, signal.SIGKILL)
+        os.close(ours)
+        os.close(its)
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    ports = {r["remote"]["port"] for r in records if r["type"] == "flow-open"}
+    assert {7001, *range(10000, 10400)} <= ports
+    assert records[-1]["type"] == "summary"

@@ -52,26 +52,35 @@ u.send(b'.')
 
 
 @pytest.mark.parametrize("between", [
-    f"u.connect(('{API}', 7005))",
-    f"for i in range(9): u.connect(('{API}', 7005))",
-    "own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); own.bind(('127.0.0.1', 0))\n"
-    "u.connect(own.getsockname())"])
+    f"u.connect(('{API6}', 7005))",
+    f"for i in range(9): u.connect(('{API6}', 7005))",
+    "own = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); own.bind(('::1', 0))\n"
+    "u.connect(own.getsockname())"], ids=["expected", "many times", "own socket"])
 def test_connected_elsewhere_while_a_datagram_is_held_back(start, net, between):
     """The kernel keeps the destination of a corked datagram; where the socket is connected to when
     it leaves is not where it goes."""
     since = len(net.said.all())
-    watch = run_udp(start, API_ONLY, CORKED.format(bad=OTHER, between=between))
+    watch = run_udp(start, API_ONLY, CORKED.format(bad=OTHER6, between=between), six=True)
     assert watch.wait() == 0, watch.text()
-    arrived(net, OTHER, since)
-    assert (OTHER, 7005, "unexpected") in told(watch)
+    arrived(net, OTHER6, since)
+    assert told(watch) == [(OTHER6, 7005, "unexpected")]
     assert len(watch.flow_alerts()) == 1
+
+
+def test_source_route_names_the_first_hop(start):
+    """A loose source route needs no privilege; the datagram goes to its first hop."""
+    watch = run_udp(start, API_ONLY,
+                    f"u.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, bytes([131, 7, 4]) + "
+                    f"socket.inet_aton('{OTHER}') + bytes(1))\n"
+                    f"u.connect(('{API}', 7005)); u.send(b'secret')\n")
+    assert watch.wait() == 0, watch.text()
+    assert (OTHER, 7005, "unexpected") in told(watch)
 
 
 def test_extension_headers_hide_no_datagram(start, net):
     since = len(net.said.all())
     watch = run_udp(start, WEATHER_ONLY,
-                    "u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, b'\\0\\1' + b'\\1\\14' "
-                    "+ bytes(12))\n"
+                    "u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, b'\\0\\0\\1\\4\\0\\0\\0\\0')\n"
                     "u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_HOPOPTS, b'\\0\\0\\1\\4\\0\\0\\0\\0')\n"
                     f"u.connect(('{OTHER6}', 7005)); u.send(b'secret')\n", six=True)
     assert watch.wait() == 0, watch.text()
