@@ -135,12 +135,8 @@ static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, struct sock_s
 	struct ln_abi_flow flow = *dest;
 	__u64 now_ns = bpf_ktime_get_ns();
 
-	/* A connect that failed before its SYN left no trace in the socket's state. */
-	if (s->flags & SOCK_OPEN) {
-		struct flow_counts counts = {.open_ns = s->open_ns};
-
-		tell_close(s, &s->flow, &counts, LN_ABI_OUTCOME_UNREACHABLE);
-	}
+	if (s->flags & SOCK_OPEN)
+		tcp_never_began(s);
 	flow.netns = s->flow.netns;
 	flow.id = next_flow_id(s);
 	if (is_mptcp(ctx))
@@ -158,11 +154,20 @@ static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, struct sock_s
 static __always_inline void udp_connect(struct bpf_sock_addr *ctx, struct sock_state *s,
 					const struct ln_abi_flow *dest)
 {
-	s->flags &= ~(SOCK_SAME_TREE | SOCK_UNCOUNTED);
-	if (listener_is_ours(ctx, s->agent, dest))
-		s->flags |= SOCK_SAME_TREE;
+	bool ours = listener_is_ours(ctx, s->agent, dest);
+	struct udp_flows *u;
+
+	__sync_fetch_and_add(&s->connects, 1);
 	if (!current_is_covered())
 		s->flags |= SOCK_UNCOUNTED;
+	u = bpf_sk_storage_get(&udp_flows, ctx->sk, 0, ours ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!u)
+		return;
+	bpf_spin_lock(&u->lock);
+	u->tree.port = 0;
+	if (ours)
+		slot_set(&u->tree, dest);
+	bpf_spin_unlock(&u->lock);
 }
 
 /* Opens the flow of a datagram with a named destination, once. */
@@ -174,12 +179,10 @@ static __always_inline void udp_named(struct bpf_sock_addr *ctx, struct sock_sta
 	u = bpf_sk_storage_get(&udp_flows, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!u) {
 		count_lost(LN_ABI_LOST_SOCKETS);
-		dest->id = next_flow_id(s);
-		dest->flags |= LN_ABI_FLOW_UNCOUNTED;
-		tell_open(s, dest, bpf_ktime_get_ns());
+		tell_roomless(s, dest);
 		return;
 	}
-	if (slot_find(u, dest) >= 0)
+	if (slot_exists(u, dest))
 		return;
 	if (listener_is_ours(ctx, s->agent, dest))
 		dest->flags |= LN_ABI_FLOW_SAME_TREE;
@@ -305,12 +308,8 @@ int on_sock_release(struct bpf_sock *sk)
 	if (!s)
 		return ALLOW;
 	if (s->flags & SOCK_OPEN) {
-		if (sk->state == BPF_TCP_CLOSE) {
-			struct flow_counts counts = {.open_ns = s->open_ns};
-
-			s->flags &= ~SOCK_OPEN;
-			tell_close(s, &s->flow, &counts, LN_ABI_OUTCOME_UNREACHABLE);
-		}
+		if (sk->state == BPF_TCP_CLOSE)
+			tcp_never_began(s);
 		return ALLOW;
 	}
 	u = bpf_sk_storage_get(&udp_flows, sk, 0, 0);

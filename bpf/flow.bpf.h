@@ -87,6 +87,16 @@ static __always_inline void tell_open(const struct sock_state *s, const struct l
 	emit_submit(ev, urgent);
 }
 
+/* A datagram of a socket that has no room for slots: told each time, without an end. */
+static __always_inline void tell_roomless(const struct sock_state *s, struct ln_abi_flow *dest)
+{
+	dest->id = s->cookie << 16;
+	dest->netns = s->flow.netns;
+	dest->proto = IPPROTO_UDP;
+	dest->flags |= LN_ABI_FLOW_UNCOUNTED;
+	tell_open(s, dest, bpf_ktime_get_ns());
+}
+
 struct flow_counts {
 	__u64 open_ns, tx_bytes, rx_bytes, tx_packets, rx_packets;
 };
@@ -111,10 +121,20 @@ static __always_inline void tell_close(const struct sock_state *s, const struct 
 	emit_submit(ev, false);
 }
 
+/* Under the lock of the socket (TCP) or of its slots (UDP). */
 static __always_inline __u64 next_flow_id(struct sock_state *s)
 {
 	s->generation++;
 	return s->cookie << 16 | s->generation;
+}
+
+/* The end of a connect that failed before its SYN: that leaves no trace in the socket's state. */
+static __always_inline void tcp_never_began(struct sock_state *s)
+{
+	struct flow_counts counts = {.open_ns = s->open_ns};
+
+	s->flags &= ~SOCK_OPEN;
+	tell_close(s, &s->flow, &counts, LN_ABI_OUTCOME_UNREACHABLE);
 }
 
 /* The UDP flow in a slot, as an event names it. */
@@ -156,19 +176,31 @@ static __always_inline bool slot_is(const struct udp_slot *slot, const struct ln
 {
 	const __u64 *addr = (const __u64 *)dest->remote;
 
-	return slot->id && slot->port == dest->remote_port && slot->addr[0] == addr[0] &&
+	return slot->port == dest->remote_port && slot->addr[0] == addr[0] &&
 	       slot->addr[1] == addr[1] && slot->family == dest->family;
 }
 
-/* Which slot holds this destination; -1: none. The position goes through the map's memory: the
- * verifier then sees one unknown number instead of eight known ones, and checks what follows once.
- */
+static __always_inline void slot_set(struct udp_slot *slot, const struct ln_abi_flow *dest)
+{
+	const __u64 *addr = (const __u64 *)dest->remote;
+
+	slot->addr[0] = addr[0];
+	slot->addr[1] = addr[1];
+	slot->port = dest->remote_port;
+	slot->family = dest->family;
+}
+
+/* Which slot holds this destination; -1: none. Under the lock. The position goes through the map's
+ * memory: the verifier then sees one unknown number instead of eight known ones, and checks what
+ * follows once. */
 static __always_inline int slot_find(struct udp_flows *u, const struct ln_abi_flow *dest)
 {
-	if (slot_is(&u->slots[u->at & (LN_ABI_UDP_SLOTS - 1)], dest))
+	struct udp_slot *last = &u->slots[u->at & (LN_ABI_UDP_SLOTS - 1)];
+
+	if (last->id && slot_is(last, dest))
 		return u->at & (LN_ABI_UDP_SLOTS - 1);
 	for (__u32 i = 0; i < LN_ABI_UDP_SLOTS; i++) {
-		if (slot_is(&u->slots[i], dest)) {
+		if (u->slots[i].id && slot_is(&u->slots[i], dest)) {
 			u->at = i;
 			return u->at & (LN_ABI_UDP_SLOTS - 1);
 		}
@@ -176,33 +208,46 @@ static __always_inline int slot_find(struct udp_flows *u, const struct ln_abi_fl
 	return -1;
 }
 
-/* A new UDP flow: takes the next slot, closing what was in it, and tells the opening; returns the
- * slot's position. What is told comes from `dest`, never from the slot: another thread of the agent
- * may be writing there. */
-static __always_inline int slot_open(struct sock_state *s, struct udp_flows *u,
-				     struct ln_abi_flow *dest, __u64 now_ns)
+static __always_inline bool slot_exists(struct udp_flows *u, const struct ln_abi_flow *dest)
 {
-	__u32 at = u->next++ & (LN_ABI_UDP_SLOTS - 1);
-	struct udp_slot *slot = &u->slots[at];
-	const __u64 *addr = (const __u64 *)dest->remote;
+	int at;
 
-	if (slot->id)
-		tell_slot_close(s, slot, LN_ABI_FLOW_EVICTED);
-	dest->id = next_flow_id(s);
+	bpf_spin_lock(&u->lock);
+	at = slot_find(u, dest);
+	bpf_spin_unlock(&u->lock);
+	return at >= 0;
+}
+
+/* A new UDP flow: takes the next slot, closing what was in it, and tells the opening; unless
+ * another thread has just done so. */
+static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
+				      struct ln_abi_flow *dest, __u64 now_ns)
+{
+	struct udp_slot *slot, old = {};
+
+	dest->id = 0;
 	dest->netns = s->flow.netns;
 	dest->proto = IPPROTO_UDP;
 	if (s->flags & SOCK_UNCOUNTED)
 		dest->flags |= LN_ABI_FLOW_UNCOUNTED;
-	slot->id = dest->id;
-	slot->open_ns = now_ns;
-	slot->tx_bytes = slot->rx_bytes = slot->tx_packets = slot->rx_packets = 0;
-	slot->addr[0] = addr[0];
-	slot->addr[1] = addr[1];
-	slot->port = dest->remote_port;
-	slot->family = dest->family;
-	slot->same_tree = !!(dest->flags & LN_ABI_FLOW_SAME_TREE);
+	bpf_spin_lock(&u->lock);
+	if (slot_find(u, dest) < 0) {
+		slot = &u->slots[u->next++ & (LN_ABI_UDP_SLOTS - 1)];
+		__builtin_memcpy(&old, slot, sizeof(old));
+		dest->id = slot->id = next_flow_id(s);
+		slot->open_ns = now_ns;
+		slot->tx_bytes = slot->rx_bytes = slot->tx_packets = slot->rx_packets = 0;
+		slot_set(slot, dest);
+		if (slot_is(&u->tree, dest))
+			dest->flags |= LN_ABI_FLOW_SAME_TREE;
+		slot->same_tree = !!(dest->flags & LN_ABI_FLOW_SAME_TREE);
+	}
+	bpf_spin_unlock(&u->lock);
+	if (!dest->id)
+		return;
+	if (old.id)
+		tell_slot_close(s, &old, LN_ABI_FLOW_EVICTED);
 	tell_open(s, dest, now_ns);
-	return at;
 }
 
 #endif

@@ -37,9 +37,7 @@ struct {
 enum sock_bits {
 	SOCK_OPEN = 1,        /* a TCP flow was told and not yet closed */
 	SOCK_ESTABLISHED = 2, /* … and the handshake came through */
-	SOCK_SAME_TREE = 4,   /* UDP: connected to a socket of the same agent on loopback */
-	SOCK_UNCOUNTED = 8,   /* made outside the cgroups where egress is seen */
-	SOCK_MPTCP = 16,
+	SOCK_UNCOUNTED = 4,   /* made outside the cgroups where egress is seen */
 };
 
 /* What a socket of the tree remembers: its owner and its TCP flow. Written in process context at
@@ -53,6 +51,7 @@ struct sock_state {
 	__u16 flags;
 	__u64 cookie;
 	__u64 open_ns;
+	__u64 connects; /* UDP */
 	struct ln_abi_flow flow;
 };
 
@@ -74,10 +73,14 @@ struct udp_slot {
 	__u32 pad;
 };
 
-/* The destinations of one UDP socket. Full: the slot that is next in turn is closed early. */
+/* The destinations of one UDP socket. Full: the slot that is next in turn is closed early. The lock
+ * is for the threads of the agent: without it they could make a slot of two halves, and what they
+ * then send to that destination would count as told. */
 struct udp_flows {
+	struct bpf_spin_lock lock;
 	__u32 next;
-	__u32 at; /* where slot_find was last successful */
+	__u32 at;             /* where slot_find was last successful */
+	struct udp_slot tree; /* connected to this socket of the same agent; only its address */
 	struct udp_slot slots[LN_ABI_UDP_SLOTS];
 };
 

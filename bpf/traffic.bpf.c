@@ -13,7 +13,7 @@
 #define IP_OFFSET_MASK      0x1fff
 #define IP_HEADER_WORDS     5
 #define IPV6_HEADER_LEN     40
-#define IPV6_EXTENSIONS_MAX 8
+#define IPV6_EXTENSIONS_MAX 4 /* as many as a socket can be told to send */
 #define IPPROTO_HOPOPTS     0
 #define IPPROTO_ROUTING     43
 #define IPPROTO_DSTOPTS     60
@@ -88,18 +88,27 @@ static __always_inline bool read_udp(struct __sk_buff *skb, bool out, struct udp
 }
 
 /* A connected socket's named destination: what the agent asked for, before any NAT. */
-static __always_inline void dest_from_socket(struct bpf_sock *sk, struct ln_abi_flow *dest)
+static __always_inline bool dest_from_socket(struct bpf_sock *sk, struct ln_abi_flow *dest)
 {
 	__u16 port = sk->dst_port;
 
 	if (!port)
-		return;
+		return false;
 	dest->remote_port = bpf_ntohs(port);
 	if (sk->family == AF_INET)
 		addr_from_v4(dest, sk->dst_ip4);
 	else
 		addr_from_words(dest, sk->dst_ip6[0], sk->dst_ip6[1], sk->dst_ip6[2],
 				sk->dst_ip6[3]);
+	return true;
+}
+
+/* Whether the socket knows better than the packet where this one was meant to go. Not when it was
+ * connected more than once: the packet may be an earlier one, corked or of another thread. Nor
+ * when the packet takes a way of its own. */
+static __always_inline bool socket_knows(const struct sock_state *s, const struct udp_packet *p)
+{
+	return s->connects == 1 && !p->routed;
 }
 
 static __always_inline bool carries_dns(__u16 port)
@@ -133,31 +142,73 @@ static __always_inline bool udp_socket(struct __sk_buff *skb, struct bpf_sock **
 /* The slow paths are global functions: the verifier checks each once, on its own, instead of once
  * for each way that leads to it. They look everything up again. */
 
-/* The first datagram to a destination that no hook has named: a connected socket. Returns the
- * slot's position, or -1. */
-__noinline int open_from_egress(struct __sk_buff *skb)
+/* How many datagrams this is on the wire: a large one may be cut later, or was joined before. */
+static __always_inline __u32 datagrams(struct __sk_buff *skb)
+{
+	__u32 n = skb->gso_segs;
+
+	return n ? n : 1;
+}
+
+/* Counts a packet in the slot of its destination and copies the slot. */
+static __always_inline bool slot_count(struct udp_flows *u, const struct udp_packet *p, bool out,
+				       __u32 packets, struct udp_slot *ret)
+{
+	struct udp_slot *slot;
+	int at;
+
+	bpf_spin_lock(&u->lock);
+	at = slot_find(u, &p->dest);
+	if (at >= 0) {
+		slot = &u->slots[at & (LN_ABI_UDP_SLOTS - 1)];
+		if (out) {
+			slot->tx_packets += packets;
+			slot->tx_bytes += p->payload_len;
+		} else {
+			slot->rx_packets += packets;
+			slot->rx_bytes += p->payload_len;
+		}
+		__builtin_memcpy(ret, slot, sizeof(*ret));
+	}
+	bpf_spin_unlock(&u->lock);
+	return at >= 0;
+}
+
+#define BY_SOCKET 0x10000 /* beside a port */
+#define ANSWER    0x20000
+
+/* A datagram for whose destination there is no slot: the first one on a connected socket, or one
+ * that NAT sent elsewhere. Returns the destination's port, 0 when there is nothing to tell; with
+ * BY_SOCKET when the socket named it. */
+__noinline int count_from_egress(struct __sk_buff *skb)
 {
 	struct udp_packet p = {};
+	struct udp_slot slot = {};
 	struct bpf_sock *sk;
 	struct udp_flows *u;
 	struct sock_state *s;
-	int at;
+	int by_socket = 0;
 
-	if (!udp_socket(skb, &sk, &s, &u) || !read_udp(skb, true, &p))
-		return -1;
+	if (!udp_socket(skb, &sk, &s, &u))
+		return 0;
+	if (!read_udp(skb, true, &p)) {
+		p.payload_len = 0;
+		if (!dest_from_socket(sk, &p.dest))
+			return 0;
+	} else if (socket_knows(s, &p) && dest_from_socket(sk, &p.dest)) {
+		by_socket = BY_SOCKET;
+	}
 	u = bpf_sk_storage_get(&udp_flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!u) {
 		count_lost(LN_ABI_LOST_SOCKETS);
-		return -1;
+		tell_roomless(s, &p.dest);
+		return 0;
 	}
-	s->flow.local_port = p.dest.local_port;
-	dest_from_socket(sk, &p.dest);
-	at = slot_find(u, &p.dest);
-	if (at >= 0)
-		return at;
-	if (s->flags & SOCK_SAME_TREE)
-		p.dest.flags |= LN_ABI_FLOW_SAME_TREE;
-	return slot_open(s, u, &p.dest, bpf_ktime_get_ns());
+	if (p.dest.local_port)
+		s->flow.local_port = p.dest.local_port;
+	slot_open(s, u, &p.dest, bpf_ktime_get_ns());
+	slot_count(u, &p, true, datagrams(skb), &slot);
+	return p.dest.remote_port | by_socket;
 }
 
 #define DNS_SMALL 512 /* most messages; a power of two, as LN_ABI_DNS_MAX is */
@@ -191,30 +242,38 @@ static __always_inline void copy_dns(struct __sk_buff *skb, const struct sock_st
 	emit_submit(ev, !(flags & LN_ABI_DNS_ANSWER));
 }
 
-#define DNS_ANSWER 0x100 /* beside the slot's position */
-
 /* Copies the message into the ring before the packet goes on: an answer is there before the agent
- * can read it, so before the connect that uses it. */
+ * can read it, so before the connect that uses it. The slot is looked up once more: another thread
+ * may have put a trusted resolver in the place where a moment ago a stranger was. */
 __noinline int tell_dns(struct __sk_buff *skb, __u32 which)
 {
-	bool answer = which & DNS_ANSWER;
+	bool answer = which & ANSWER;
 	__u16 flags = answer ? LN_ABI_DNS_ANSWER : 0;
 	struct udp_packet p = {};
+	struct udp_slot slot = {};
 	struct ln_abi_flow flow;
 	struct bpf_sock *sk;
 	struct udp_flows *u;
 	struct sock_state *s;
 	__u64 len;
 
-	if (!udp_socket(skb, &sk, &s, &u) || !u || !read_udp(skb, !answer, &p))
+	if (!udp_socket(skb, &sk, &s, &u) || !u || !read_udp(skb, !answer, &p) || !p.payload_len)
 		return 0;
-	flow_from_slot(&flow, s, &u->slots[which & (LN_ABI_UDP_SLOTS - 1)]);
 	len = p.payload_len;
-	if (len > LN_ABI_DNS_MAX) {
-		len = LN_ABI_DNS_MAX;
+	p.payload_len = 0;
+	if (which & BY_SOCKET)
+		dest_from_socket(sk, &p.dest);
+	if (!slot_count(u, &p, !answer, 0, &slot)) {
+		count_lost(LN_ABI_LOST_DNS);
+		return 0;
+	}
+	flow_from_slot(&flow, s, &slot);
+	if (len > LN_ABI_DNS_MAX || datagrams(skb) > 1) {
 		flags |= LN_ABI_DNS_CUT;
 		count_lost(LN_ABI_LOST_DNS);
 	}
+	if (len > LN_ABI_DNS_MAX)
+		len = LN_ABI_DNS_MAX;
 	if (len <= DNS_SMALL)
 		copy_dns(skb, s, &flow, p.payload_at, len, flags, DNS_SMALL);
 	else
@@ -226,30 +285,22 @@ SEC("cgroup_skb/egress")
 int on_egress(struct __sk_buff *skb)
 {
 	struct udp_packet p = {};
-	struct udp_slot *slot;
+	struct udp_slot slot = {};
 	struct udp_flows *u;
 	struct sock_state *s;
 	struct bpf_sock *sk;
-	int at = -1;
+	int port;
 
-	if (!udp_socket(skb, &sk, &s, &u) || !read_udp(skb, true, &p))
+	if (!udp_socket(skb, &sk, &s, &u))
 		return PASS;
-	if (u)
-		at = slot_find(u, &p.dest);
-	if (at < 0) {
-		at = open_from_egress(skb);
-		if (at < 0)
-			return PASS;
-		u = bpf_sk_storage_get(&udp_flows, sk, 0, 0);
-		if (!u)
-			return PASS;
+	if (u && read_udp(skb, true, &p) && slot_count(u, &p, true, datagrams(skb), &slot)) {
+		s->flow.local_port = p.dest.local_port;
+		port = slot.port;
+	} else {
+		port = count_from_egress(skb);
 	}
-	slot = &u->slots[at & (LN_ABI_UDP_SLOTS - 1)];
-	s->flow.local_port = p.dest.local_port;
-	__sync_fetch_and_add(&slot->tx_packets, 1);
-	__sync_fetch_and_add(&slot->tx_bytes, p.payload_len);
-	if (carries_dns(slot->port))
-		tell_dns(skb, at & (LN_ABI_UDP_SLOTS - 1));
+	if (carries_dns(port))
+		tell_dns(skb, port & BY_SOCKET);
 	return PASS;
 }
 
@@ -257,23 +308,16 @@ SEC("cgroup_skb/ingress")
 int on_ingress(struct __sk_buff *skb)
 {
 	struct udp_packet p = {};
-	struct udp_slot *slot;
+	struct udp_slot slot = {};
 	struct udp_flows *u;
 	struct sock_state *s;
 	struct bpf_sock *sk;
-	int at;
 
 	if (!udp_socket(skb, &sk, &s, &u) || !u || !read_udp(skb, false, &p))
 		return PASS;
 	/* Only from where the agent has sent to: a stranger cannot fill the ring. */
-	at = slot_find(u, &p.dest);
-	if (at < 0)
-		return PASS;
-	slot = &u->slots[at & (LN_ABI_UDP_SLOTS - 1)];
-	__sync_fetch_and_add(&slot->rx_packets, 1);
-	__sync_fetch_and_add(&slot->rx_bytes, p.payload_len);
-	if (carries_dns(slot->port))
-		tell_dns(skb, (at & (LN_ABI_UDP_SLOTS - 1)) | DNS_ANSWER);
+	if (slot_count(u, &p, false, datagrams(skb), &slot) && carries_dns(slot.port))
+		tell_dns(skb, ANSWER);
 	return PASS;
 }
 
@@ -351,6 +395,9 @@ int BPF_PROG(on_tcp_state, struct sock *sk, int from, int to)
 			count_lost(LN_ABI_LOST_SOCKETS);
 			return 0;
 		}
+		/* Accepted connections inherit this memory: it must not hold a flow. */
+		if (s->flags & SOCK_OPEN)
+			tcp_never_began(s);
 		s->agent = owner->agent;
 		s->pid = pid;
 		s->tid = pid_tgid;
