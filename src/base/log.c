@@ -2,11 +2,14 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
 #include "text.h"
 
 #define MESSAGE_MAX 2048
+#define WAIT_MS     1000
 
 static enum ln_log_level max_level = LN_LOG_NOTICE;
 
@@ -29,6 +32,8 @@ enum ln_log_level ln_log_level(void)
 
 void ln_log(enum ln_log_level level, const char *format, ...)
 {
+	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+	int wait_ms = fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK ? 0 : WAIT_MS;
 	struct ln_buf line = {0};
 	char message[MESSAGE_MAX];
 	int saved_errno = errno;
@@ -47,8 +52,9 @@ void ln_log(enum ln_log_level level, const char *format, ...)
 	ln_text_escape(&line, message, len);
 	ln_buf_addc(&line, '\n');
 	/* One write, so that lines of several writers do not mix; what cannot be written to
-	 * standard error has nowhere else to go. */
-	while (write(STDERR_FILENO, line.data, line.len) < 0 && errno == EINTR)
+	 * standard error has nowhere else to go, and nobody waits long for a reader. */
+	while (poll(&out, 1, wait_ms) == 1 && write(STDERR_FILENO, line.data, line.len) < 0 &&
+	       errno == EINTR)
 		;
 	ln_buf_done(&line);
 	errno = saved_errno;

@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include "base/log.h"
 #include "cgroup.h"
@@ -127,6 +128,20 @@ static void close_stdio(void)
 		close(fd);
 }
 
+/* A pipe or terminal that nobody reads must not hold the watch up. O_NONBLOCK belongs to the open
+ * file, which is the agent's too: so the monitor takes one of its own, while it may open it. */
+static void own_stderr(void)
+{
+	struct stat st;
+
+	if (fstat(STDERR_FILENO, &st) < 0 || !(S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO)))
+		return;
+	LN_AUTO_CLOSE int fd =
+	    open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0)
+		dup2(fd, STDERR_FILENO);
+}
+
 static void block_for_loop(bool hangup)
 {
 	sigset_t mask;
@@ -144,6 +159,7 @@ static int start_watch(const struct ln_watch_config *c, struct ln_error *err, st
 	const struct rlimit no_core = {0};
 	struct ln_watch *w = NULL;
 
+	own_stderr();
 	setrlimit(RLIMIT_CORE, &no_core);
 	int r = ln_watch_prepare(c, err, &w);
 	if (r == 0)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an agent that knows linnet would try: to forge the evidence that permits, to blind the watch,
 to outlive it."""
+import contextlib
 import json
 import os
 import signal
@@ -104,33 +105,41 @@ def test_a_child_whose_birth_was_lost_is_still_waited_for(start):
     assert [f["port"] for f in (r["remote"] for r in watch.flows() if r["proto"] == "TCP")] == [7004]
 
 
-@pytest.mark.parametrize("kind", ["pipe", "terminal", "socket"])
-def test_standard_error_that_nobody_reads_does_not_stop_the_watch(start, net, kind):
-    """The agent shares standard error and fills it; linnet goes on judging, and ends."""
-    script = ("import os, select, socket\np = select.poll()\np.register(2, select.POLLOUT)\n"
-              "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-              "for i in range(400):\n"
-              f"    s.sendto(b'x', ('{OTHER}', 10000 + i))\n"
-              "    while p.poll(0): os.write(2, b'x' * 512)\n"
-              f"socket.create_connection(('{OTHER}', 7001)).close()\n")
+def full(kind):
+    """(our end, standard error for linnet) of something that takes no byte more."""
     if kind == "terminal":
         ours, its = os.openpty()
     elif kind == "socket":
         ours, its = (s.detach() for s in socket.socketpair())
     else:
         ours, its = os.pipe()
+    os.set_blocking(its, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(its, b"x")
+    os.set_blocking(its, True)
+    return ours, its
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal", "socket"])
+def test_standard_error_that_nobody_reads_does_not_stop_the_watch(start, net, kind):
+    """linnet goes on judging, writes the log, and ends."""
+    script = ("import socket\n"
+              "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+              f"for i in range(200): s.sendto(b'x', ('{OTHER}', 10000 + i))\n")
     log = net.folder / f"unread-{kind}.jsonl"
+    ours, its = full(kind)
     try:
         process = subprocess.Popen(net.enter([
             watching.LINNET, "run", "-p", str(start.policy(WEATHER_ONLY)), "--log", str(log),
             "--user", "nobody", "--", PYTHON, "-c", script]), stderr=its)
-        assert process.wait(20) == 0
+        status = process.wait(20)
     finally:
-        for each in watching.monitor_of(log):
-            os.kill(each, signal.SIGKILL)
-        os.close(ours)
+        os.close(ours)  # lets go whoever hangs there
         os.close(its)
+        process.wait(20)
+    assert status == 0
     records = [json.loads(line) for line in log.read_text().splitlines()]
     ports = {r["remote"]["port"] for r in records if r["type"] == "flow-open"}
-    assert {7001, *range(10000, 10400)} <= ports
+    assert ports == set(range(10000, 10200))
     assert records[-1]["type"] == "summary"
