@@ -6,8 +6,6 @@
 
 #define ALLOW 1
 
-#define CGROUP_DEPTH_MAX 16
-
 static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
 {
 	__u32 pid;
@@ -15,20 +13,6 @@ static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
 	*pid_tgid = bpf_get_current_pid_tgid();
 	pid = *pid_tgid >> 32;
 	return bpf_map_lookup_elem(&tasks, &pid);
-}
-
-/* Whether packets of a socket made here are counted: is the current task in a covered cgroup? */
-static __always_inline bool current_is_covered(void)
-{
-	for (int level = 0; level < CGROUP_DEPTH_MAX; level++) {
-		__u64 id = bpf_get_current_ancestor_cgroup_id(level);
-
-		if (!id)
-			return false;
-		if (bpf_map_lookup_elem(&covered_cgroups, &id))
-			return true;
-	}
-	return false;
 }
 
 /* The socket's memory of its owner, made or renewed for the caller. NULL: no memory, counted. */
@@ -73,8 +57,9 @@ static __always_inline void tell_lone(struct bpf_sock_addr *ctx, const struct ln
 static __always_inline void dest_from_context(struct bpf_sock_addr *ctx, __u8 family,
 					      struct ln_abi_flow *dest)
 {
+	/* 0.0.0.0 is the address that the socket is bound to, and else loopback. */
 	if (family == 4)
-		addr_from_v4(dest, ctx->user_ip4);
+		addr_from_v4(dest, ctx->user_ip4 || !ctx->sk ? ctx->user_ip4 : ctx->sk->src_ip4);
 	else if (addr_from_words(dest, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
 				 ctx->user_ip6[3]))
 		dest->flags |= LN_ABI_FLOW_MAPPED;
@@ -154,12 +139,13 @@ static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, struct sock_s
 static __always_inline void udp_connect(struct bpf_sock_addr *ctx, struct sock_state *s,
 					const struct ln_abi_flow *dest)
 {
-	bool ours = listener_is_ours(ctx, s->agent, dest);
 	struct udp_flows *u;
+	bool ours;
 
 	__sync_fetch_and_add(&s->connects, 1);
-	if (!current_is_covered())
+	if (!socket_is_covered(ctx->sk))
 		s->flags |= SOCK_UNCOUNTED;
+	ours = listener_is_ours(ctx, s->agent, dest);
 	u = bpf_sk_storage_get(&udp_flows, ctx->sk, 0, ours ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 	if (!u)
 		return;
@@ -186,7 +172,7 @@ static __always_inline void udp_named(struct bpf_sock_addr *ctx, struct sock_sta
 		return;
 	if (listener_is_ours(ctx, s->agent, dest))
 		dest->flags |= LN_ABI_FLOW_SAME_TREE;
-	if (!current_is_covered())
+	if (!socket_is_covered(ctx->sk))
 		s->flags |= SOCK_UNCOUNTED;
 	slot_open(s, u, dest, bpf_ktime_get_ns());
 }

@@ -17,6 +17,45 @@ static __always_inline bool addr_is_loopback(__u8 family, const __u8 *addr)
 	return words[0] == 0 && words[1] == bpf_cpu_to_be64(1);
 }
 
+#define CGROUP_DEPTH_MAX 16
+
+/* The best guess before 5.16: most sockets are used where they were made. */
+static __always_inline bool current_is_covered(void)
+{
+	for (int level = 0; level < CGROUP_DEPTH_MAX; level++) {
+		__u64 id = bpf_get_current_ancestor_cgroup_id(level);
+
+		if (!id)
+			return false;
+		if (bpf_map_lookup_elem(&covered_cgroups, &id))
+			return true;
+	}
+	return false;
+}
+
+/* Whether the packets of this socket are seen: they pass the hooks of the cgroup that it was made
+ * in, wherever its process is now. `sock`: a struct sock or bpf_sock, which are the same address.
+ */
+static __always_inline bool socket_is_covered(const void *sock)
+{
+	const struct sock *sk;
+	struct cgroup *cgroup;
+
+	if (!bpf_core_field_exists(struct sock_cgroup_data, cgroup))
+		return current_is_covered();
+	/* A plain number to the verifier: it lets nobody look into a bpf_sock. */
+	bpf_probe_read_kernel(&sk, sizeof(sk), &sock);
+	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	for (int i = 0; cgroup && i < CGROUP_DEPTH_MAX; i++) {
+		__u64 id = BPF_CORE_READ(cgroup, kn, id);
+
+		if (bpf_map_lookup_elem(&covered_cgroups, &id))
+			return true;
+		cgroup = (struct cgroup *)BPF_CORE_READ(cgroup, self.parent);
+	}
+	return false;
+}
+
 /* One IPv6 address as the four words of a hook context → family and bytes, ::ffff:a.b.c.d → IPv4,
  * the unspecified address → loopback, which is where the kernel takes it (ip(7); RFC 4291 2.5.2
  * forbids it as a destination, Linux means the own host). Returns true for a mapped address. */

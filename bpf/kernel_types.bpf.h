@@ -89,6 +89,24 @@ typedef struct {
 	struct net *net;
 } possible_net_t;
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state
+	    self; /* the first member: a pointer to one is one to the other */
+	struct kernfs_node *kn;
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup; /* since 5.16; before, it shared its place with marks of cgroup v1 */
+};
+
 struct in6_addr {
 	union {
 		__u8 u6_addr8[16];
@@ -112,6 +130,7 @@ struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
 	int sk_err;
+	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct socket {
