@@ -33,10 +33,9 @@ enum ln_log_level ln_log_level(void)
 void ln_log(enum ln_log_level level, const char *format, ...)
 {
 	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
-	int wait_ms = fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK ? 0 : WAIT_MS;
 	struct ln_buf line = {0};
 	char message[MESSAGE_MAX];
-	int saved_errno = errno;
+	int saved_errno = errno, wait_ms;
 	va_list args;
 	size_t len;
 
@@ -51,6 +50,7 @@ void ln_log(enum ln_log_level level, const char *format, ...)
 	ln_buf_adds(&line, prefixes[level]);
 	ln_text_escape(&line, message, len);
 	ln_buf_addc(&line, '\n');
+	wait_ms = fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK ? 0 : WAIT_MS;
 	/* One write, so that lines of several writers do not mix; what cannot be written to
 	 * standard error has nowhere else to go, and nobody waits long for a reader. */
 	while (poll(&out, 1, wait_ms) == 1 && write(STDERR_FILENO, line.data, line.len) < 0 &&
