@@ -94,6 +94,24 @@ static bool want_color(void)
 	return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
+/* A policy that anybody may write is no policy. A group may be the user's own: worth a word. */
+static bool is_protected(const char *file, mode_t mode)
+{
+	if (mode & S_IWOTH) {
+		ln_log(LN_LOG_ERROR,
+		       "the policy %s can be written by everybody, so by the agent too; run chmod "
+		       "go-w on it",
+		       file);
+		return false;
+	}
+	if (mode & S_IWGRP)
+		ln_log(LN_LOG_WARNING,
+		       "the policy %s can be written by its group, so the agent may be able to "
+		       "change it; run chmod g-w on it",
+		       file);
+	return true;
+}
+
 static bool load(const char *file, struct ln_policy **ret)
 {
 	struct ln_diags diags = {0};
@@ -108,16 +126,13 @@ static bool load(const char *file, struct ln_policy **ret)
 	else if (r < 0)
 		ln_log(LN_LOG_ERROR, "the policy %s has %zu error%s; nothing was started", file,
 		       diags.n_errors, diags.n_errors == 1 ? "" : "s");
-	else if (st.st_mode & (S_IWGRP | S_IWOTH))
-		ln_log(LN_LOG_WARNING,
-		       "the policy %s can be written by others, so the agent may be able to change "
-		       "it; run chmod go-w on it",
-		       file);
 	for (size_t i = 0; r == 0 && i < diags.n; i++)
 		ln_log(LN_LOG_INFO, "%s:%u:%u: %s", file, diags.list[i].line, diags.list[i].column,
 		       diags.list[i].text);
 	ln_diags_done(&diags);
-	return r == 0;
+	if (r == 0 && !is_protected(file, st.st_mode))
+		ln_policy_free(ret);
+	return r == 0 && *ret;
 }
 
 bool ln_watch_args_apply(const struct ln_watch_args *a, const char *fallback_name,
