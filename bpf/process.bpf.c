@@ -40,8 +40,11 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	task.agent = owner->agent;
 	task.parent = parent_pid;
 	task.since_ns = now_ns;
-	if (bpf_map_update_elem(&tasks, &child_pid, &task, BPF_ANY))
+	if (bpf_map_update_elem(&tasks, &child_pid, &task, BPF_ANY)) {
+		/* Not told as a child: nobody would ever tell its end. */
 		count_lost(LN_ABI_LOST_TASKS);
+		return 0;
+	}
 	ev = emit_reserve(struct ln_abi_fork);
 	if (!ev)
 		return 0;

@@ -88,6 +88,23 @@ static __always_inline void seed_tcp(const struct sock *sk, struct sock_state *s
 	tell_open(s, &s->flow, s->open_ns);
 }
 
+/* A connected UDP socket speaks up with its next datagram, if its packets are seen. If not, it is
+ * told now, without counts or end. */
+static __always_inline void seed_udp(const struct sock *sk, struct sock_state *s)
+{
+	struct ln_abi_flow dest = {.flags = LN_ABI_FLOW_EXISTING};
+
+	if (!sk->__sk_common.skc_dport || s->connects)
+		return;
+	s->connects = 1;
+	if (socket_is_covered(sk))
+		return;
+	s->flags |= SOCK_UNCOUNTED;
+	remote_from_socket(sk, &dest);
+	dest.local_port = sk->__sk_common.skc_num;
+	tell_roomless(s, &dest);
+}
+
 SEC("iter/task_file")
 int on_seed_file(struct bpf_iter__task_file *ctx)
 {
@@ -136,8 +153,9 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 		s->pid = pid;
 		s->tid = pid;
 	}
-	/* A connected UDP socket speaks up with its next datagram. */
 	if (sk->sk_protocol == IPPROTO_TCP)
 		seed_tcp(sk, s);
+	else
+		seed_udp(sk, s);
 	return 0;
 }

@@ -138,29 +138,62 @@ def test_empty_datagrams_to_a_resolver_are_no_loss(start):
     assert [(r["tx_packets"], r["tx_bytes"]) for r in watch.flows("flow-close")] == [(5, 0)]
 
 
-def test_socket_made_in_another_cgroup(start, net):
-    """Packets are seen on the cgroup that the socket was made in, wherever its process is now."""
+@pytest.fixture
+def away():
+    """Two cgroups beside the agent's own; their mount too."""
     mount = cgroup2_mount()
     if not mount:
         pytest.skip("cgroup2 is not mounted here")
-    away = f"{mount}/other-{os.getpid()}"
-    os.mkdir(away)
+    made = [f"{mount}/other-{os.getpid()}-{n}" for n in (1, 2)]
+    for folder in made:
+        os.mkdir(folder)
+    yield mount, *made
+    for folder in made:
+        os.rmdir(folder)
+
+
+MOVES = """
+import os, socket
+def move(to):
+    with open(to + '/cgroup.procs', 'w') as procs: procs.write(str(os.getpid()))
+"""
+
+
+def test_socket_made_in_another_cgroup(start, net, away):
+    """Packets are seen on the cgroup that the socket was made in, wherever its process is now."""
+    mount, made_in, _ = away
     since = len(net.said.all())
-    try:
-        watch = start.run(WEATHER_ONLY, PYTHON, "-c",
-                          "import os, socket\n"
-                          "home = open('/proc/self/cgroup').read().split('0::')[1].strip()\n"
-                          "def move(to): open(to + '/cgroup.procs', 'w').write(str(os.getpid()))\n"
-                          f"move('{away}')\n"
-                          "u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-                          f"move('{mount}' + home)\n"
-                          f"u.connect(('{OTHER}', 7005)); u.send(b'secret')\n")
-        assert watch.wait() == 0, watch.text()
-        arrived(net, OTHER, since)
-        assert told(watch) == [(OTHER, 7005, "unexpected")]
-        assert watch.flows()[0]["uncounted"] is True
-    finally:
-        os.rmdir(away)
+    watch = start.run(WEATHER_ONLY, PYTHON, "-c", MOVES +
+                      "home = open('/proc/self/cgroup').read().split('0::')[1].strip()\n"
+                      f"move('{made_in}')\n"
+                      "u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                      f"move('{mount}' + home)\n"
+                      f"u.connect(('{OTHER}', 7005)); u.send(b'secret')\n")
+    assert watch.wait() == 0, watch.text()
+    arrived(net, OTHER, since)
+    assert told(watch) == [(OTHER, 7005, "unexpected")]
+    assert watch.flows()[0]["uncounted"] is True
+
+
+def test_attach_to_a_socket_made_in_another_cgroup(start, away):
+    """A connected UDP socket whose packets no hook sees is told at once; the other one when it
+    sends."""
+    _, made_in, lives_in = away
+    agent = start.agent(PYTHON, "-uc", MOVES +
+                        "def connected(port):\n"
+                        "    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                        f"    u.connect(('{OTHER}', port)); return u\n"
+                        f"move('{made_in}'); a = connected(7005)\n"
+                        f"move('{lives_in}'); b = connected(7006); c = connected(7007)\n"
+                        "print('ready'); input(); a.send(b'x'); b.send(b'y')\n")
+    assert agent.stdout.readline() == b"ready\n"
+    watch = start.attach(WEATHER_ONLY, agent.pid)
+    first = watch.wait_record(type="flow-open")
+    assert (first["remote"]["port"], first["existing"], first["uncounted"]) == (7005, True, True)
+    agent.stdin.write(b"\n")
+    agent.stdin.flush()
+    assert watch.wait() == 0, watch.text()
+    assert [port for _, port, _ in told(watch)] == [7005, 7006]
 
 
 def test_failed_connect_then_listen(start):
