@@ -173,7 +173,13 @@ def busy(pid):
         status_of(pid)["voluntary_ctxt_switches"])
 
 
-def programs():
-    """What the kernel knows of each BPF program: id → record."""
+def programs(pid):
+    """What the kernel knows of the BPF programs that a process holds by their links: name → facts.
+    Other watches on this machine have programs of the same names."""
+    held = set()
+    for path in Path(f"/proc/{pid}/fdinfo").iterdir():
+        facts = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+        if "prog_id" in facts:
+            held.add(int(facts["prog_id"]))
     said = subprocess.run(["bpftool", "-j", "prog", "show"], check=True, capture_output=True)
-    return {p["id"]: p for p in json.loads(said.stdout)}
+    return {p["name"]: p for p in json.loads(said.stdout) if p["id"] in held}

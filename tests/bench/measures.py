@@ -83,12 +83,13 @@ def in_kernel(lab, sizes):
                 ("a connect+close, unexpected", {},
                  ["connect", places.OTHER_BATCHING, scaled(sizes, 50000), 1, 1, 0, "hold"]),
                 ("a UDP round trip", {}, ["udp", places.ECHO, scaled(sizes, 50000), 0, "hold"])):
-            before = places.programs()
             run = Watched(lab, arguments)
             made = json.loads(run.line())["made"]
-            ours = {p["name"]: p for i, p in places.programs().items()
-                    if i not in before and p.get("name", "").startswith(TRAFFIC_HOOKS)}
+            held = places.programs(run.monitor())
             run.end()
+            ours = {n: facts for n, facts in held.items() if n.startswith(TRAFFIC_HOOKS)}
+            if not ours:
+                raise RuntimeError(f"no BPF program for traffic among {sorted(held)}")
             yield in_kernel_row(name, ours, made, float(empty_ns), limits)
     finally:
         lab.stop(stats)
