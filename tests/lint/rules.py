@@ -2,6 +2,7 @@
 """The house rules as functions: text in, findings out. Each has a good and a bad sample in
 test_rules.py; test_tree.py applies them to the tree."""
 import re
+import shlex
 from pathlib import PurePath
 
 # What each layer may include besides itself (ARCHITECTURE.md). Siblings are strangers.
@@ -18,7 +19,9 @@ LAYERS = {
 }
 ABI = "event_abi.h"
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.MULTILINE)
-FILE_LINES, FUNCTION_LINES = 600, 60
+FILE_LINES, FUNCTION_LINES, PROSE_COLUMNS = 600, 60, 120
+# What documents may call besides files of the tree.
+PROGRAMS = {"make", "meson", "ninja", "linnet", "python3", "bpftool", "sysctl", "rm"}
 LICENCES = {"Apache-2.0", "GPL-2.0-or-later", "GPL-2.0-or-later OR Apache-2.0"}
 NO_SPDX = {".md", ".json", ".yaml", ".yml", ".txt", ".scd", ".conf", ".bin", ""}
 # Calls that would make the engine, or what is below it, do I/O, log or read a clock.
@@ -190,3 +193,56 @@ def make_target_findings(path, text, targets):
             for name in re.findall(r"`(?:sudo )?make ([a-z]+)", line)
             + re.findall(r"^\s+(?:\$ )?(?:sudo )?make ([a-z]+)", line)
             if name not in targets]
+
+
+def fenced_lines(text, kind):
+    """(number, line) of what stands in the fenced blocks of one kind."""
+    inside = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("```"):
+            inside = not inside and line == "```" + kind
+        elif inside:
+            yield number, line
+
+
+def shell_findings(path, text, exists, targets, groups):
+    """Commands in `sh` blocks: their programs, make targets, test groups and files are there.
+    exists: whether a path of the tree is; what is built is where its source or its folder is."""
+    found = []
+    for number, line in fenced_lines(text, "sh"):
+        words = shlex.split(line, comments=True)
+        while words and (words[0] == "sudo" or re.match(r"[A-Z_]+=", words[0])):
+            words.pop(0)
+        if not words:
+            continue
+        program, arguments = words[0], words[1:]
+        built = re.sub(r"^build[a-z-]*/", "", program)
+        if "/" not in program and program not in PROGRAMS:
+            found.append(f"{path}:{number}: what is {program}?")
+        elif built != program and built != "linnet" and not exists(built + ".c"):
+            found.append(f"{path}:{number}: nothing builds {program}")
+        elif built == program and "/" in program and not exists(program):
+            found.append(f"{path}:{number}: {program} is not there")
+        if program == "make":
+            only = [a.removeprefix("ONLY=") for a in arguments if a.startswith("ONLY=")]
+            asked = " ".join(only).split()
+            found += [f"{path}:{number}: there is no `make {a}`" for a in arguments
+                      if "=" not in a and a not in targets]
+        else:
+            asked = arguments if program == "tests/run" else []
+            found += [f"{path}:{number}: {a} is not there" for a in arguments
+                      if "/" in a and not a.startswith(("/", "-", "build"))
+                      and not exists(a) and not exists(str(PurePath(a).parent))]
+        found += [f"{path}:{number}: there is no test group {a}" for a in asked
+                  if not a.startswith("-") and a not in groups]
+    return found
+
+
+def column_findings(path, text):
+    """Prose is at most 120 columns wide; tables and blocks are as wide as they must be."""
+    found, fenced = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        fenced ^= line.startswith("```")
+        if len(line) > PROSE_COLUMNS and not fenced and not line.startswith("|"):
+            found.append(f"{path}:{number}: {len(line)} columns; prose has {PROSE_COLUMNS}")
+    return found

@@ -9,6 +9,11 @@ def long_function(lines):
     return "static int f(void)\n{\n" + "\treturn 0;\n" * lines + "}\n"
 
 
+def shell(path, text):
+    return rules.shell_findings(path, text, {"tests", "tests/run", "tests/a.c"}.__contains__,
+                                {"test"}, {"unit"})
+
+
 SAMPLES = [
     (rules.layer_findings, "src/engine/a.c", '#include "policy/policy.h"\n', '#include "sensor/sensor.h"\n'),
     (rules.layer_findings, "src/dns/a.c", '#include "base/addr.h"\n', '#include "proc/tree.h"\n'),
@@ -39,6 +44,17 @@ SAMPLES = [
      "[a](a.md#x) [b](https://b)\n", "[c](c.md)\n"),
     (lambda p, t: rules.make_target_findings(p, t, {"test"}), "README.md",
      "`sudo make test`; we make things\n", "    sudo make tests\n"),
+    (shell, "README.md", "```sh\nsudo make test ONLY=unit # c\n```\n",
+     "```sh\nmake tests\n```\n"),
+    (shell, "README.md", "```sh\ntests/run unit\n```\n",
+     "```sh\ntests/run unity\n```\n"),
+    (shell, "README.md", "```sh\nA=b build-x/tests/a tests/run\n```\n",
+     "```sh\nbuild/tests/b\n```\n"),
+    (shell, "README.md", "```console\nfoo\n```\n",
+     "```sh\nfoo\n```\n"),
+    (shell, "README.md", "```sh\nmeson setup build-x\n```\n",
+     "```sh\nninja src/b/c.a\n```\n"),
+    (rules.column_findings, "README.md", "| " + "a " * 70 + "|\n", "a " * 61 + "\n"),
 ]
 
 

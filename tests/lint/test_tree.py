@@ -89,6 +89,18 @@ def test_documents_name_make_targets_that_exist():
     apply(lambda p, t: rules.make_target_findings(p, t, targets), documents())
 
 
+def test_shell_blocks_of_documents():
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    groups = set(re.findall(r'^    "([a-z-]+)": group_', read("tests/run"), re.MULTILINE))
+    assert groups
+    apply(lambda p, t: rules.shell_findings(p, t, lambda name: (ROOT / name).exists(), targets,
+                                            groups), documents())
+
+
+def test_width_of_prose():
+    apply(rules.column_findings, [p for p in documents() if p.suffix == ".md"])
+
+
 def test_ci_runs_the_test_command():
     assert re.search(r"make test$", read(".ci/run"), re.MULTILINE)
     assert "make test" in read("README.md")
