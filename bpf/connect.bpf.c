@@ -283,21 +283,15 @@ int on_post_bind6(struct bpf_sock *sk)
 	return handle_bind(sk);
 }
 
-/* The last descriptor is gone. UDP flows end here; a TCP flow only when its connect never got as
- * far as a SYN: else its end comes with the state, after the last bytes. */
+/* The last descriptor is gone: UDP flows end here. A TCP flow ends later, after the last bytes. */
 SEC("cgroup/sock_release")
 int on_sock_release(struct bpf_sock *sk)
 {
-	struct sock_state *s = bpf_sk_storage_get(&socks, sk, 0, 0);
+	const struct sock_state *s = bpf_sk_storage_get(&socks, sk, 0, 0);
 	struct udp_flows *u;
 
 	if (!s)
 		return ALLOW;
-	if (s->flags & SOCK_OPEN) {
-		if (sk->state == BPF_TCP_CLOSE)
-			tcp_never_began(s);
-		return ALLOW;
-	}
 	u = bpf_sk_storage_get(&udp_flows, sk, 0, 0);
 	if (!u)
 		return ALLOW;

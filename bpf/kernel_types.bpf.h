@@ -141,6 +141,7 @@ struct tcp_sock {
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
 	__u64 bytes_received;
+	__u64 bytes_acked;
 	__u32 segs_out;
 	__u32 segs_in;
 	bool is_mptcp; /* only with CONFIG_MPTCP: ask bpf_core_field_exists first */

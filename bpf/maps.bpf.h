@@ -35,9 +35,8 @@ struct {
 } verdicts __weak SEC(".maps");
 
 enum sock_bits {
-	SOCK_OPEN = 1,        /* a TCP flow was told and not yet closed */
-	SOCK_ESTABLISHED = 2, /* … and the handshake came through */
-	SOCK_UNCOUNTED = 4,   /* made outside the cgroups where egress is seen */
+	SOCK_OPEN = 1,      /* a TCP flow was told and not yet closed */
+	SOCK_UNCOUNTED = 2, /* made outside the cgroups where egress is seen */
 };
 
 /* What a socket of the tree remembers: its owner and its TCP flow. Written in process context at

@@ -83,8 +83,6 @@ static __always_inline void seed_tcp(const struct sock *sk, struct sock_state *s
 	    tree_listens(sk, s->flow.remote_port))
 		s->flow.flags |= LN_ABI_FLOW_SAME_TREE;
 	s->flags = SOCK_OPEN;
-	if (sk->__sk_common.skc_state != BPF_TCP_SYN_SENT)
-		s->flags |= SOCK_ESTABLISHED;
 	tell_open(s, &s->flow, s->open_ns);
 }
 

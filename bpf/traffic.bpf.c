@@ -321,9 +321,13 @@ int on_ingress(struct __sk_buff *skb)
 	return PASS;
 }
 
-static __always_inline enum ln_abi_outcome tcp_outcome(const struct sock_state *s, int err)
+static __always_inline enum ln_abi_outcome tcp_outcome(const struct sock *sk)
 {
-	if (s->flags & SOCK_ESTABLISHED) {
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	int err = sk->sk_err;
+
+	/* The SYN counts: none came back, nothing was ever acknowledged. */
+	if (BPF_CORE_READ(tp, bytes_acked)) {
 		if (err == ECONNRESET || err == EPIPE)
 			return LN_ABI_OUTCOME_RESET;
 		if (err == ETIMEDOUT)
@@ -334,7 +338,7 @@ static __always_inline enum ln_abi_outcome tcp_outcome(const struct sock_state *
 		return LN_ABI_OUTCOME_REFUSED;
 	if (err == ETIMEDOUT)
 		return LN_ABI_OUTCOME_TIMED_OUT;
-	if (err == EHOSTUNREACH || err == ENETUNREACH)
+	if (err == EHOSTUNREACH || err == ENETUNREACH || !BPF_CORE_READ(tp, segs_out))
 		return LN_ABI_OUTCOME_UNREACHABLE;
 	return LN_ABI_OUTCOME_ABORTED;
 }
@@ -370,10 +374,9 @@ static __always_inline void tcp_closed(const struct sock *sk, struct sock_state 
 	    .tx_packets = BPF_CORE_READ(tp, segs_out),
 	    .rx_packets = BPF_CORE_READ(tp, segs_in),
 	};
-	enum ln_abi_outcome outcome = tcp_outcome(s, sk->sk_err);
 
 	s->flags &= ~SOCK_OPEN;
-	tell_close(s, &s->flow, &counts, outcome);
+	tell_close(s, &s->flow, &counts, tcp_outcome(sk));
 }
 
 /* The move to TCP_CLOSE happens exactly once in the life of a connection, however it ends, and the
@@ -409,10 +412,23 @@ int BPF_PROG(on_tcp_state, struct sock *sk, int from, int to)
 	if (!s || !(s->flags & SOCK_OPEN))
 		return 0;
 	if (to == BPF_TCP_ESTABLISHED) {
-		s->flags |= SOCK_ESTABLISHED;
 		local_from_socket(sk, &s->flow);
 		return 0;
 	}
 	tcp_closed(sk, s);
+	return 0;
+}
+
+/* What had no move to CLOSE: a connect that failed before its SYN. And what had one that
+ * on_tcp_state did not see, because softirq interrupted it at work on this CPU and the kernel runs
+ * no tracing program inside itself (kernel/trace/bpf_trace.c, __bpf_trace_run). This one cannot be
+ * interrupted so: sockets are destroyed with softirq off. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(on_tcp_destroy, struct sock *sk)
+{
+	struct sock_state *s = bpf_sk_storage_get(&socks, sk, 0, 0);
+
+	if (s && s->flags & SOCK_OPEN)
+		tcp_closed(sk, s);
 	return 0;
 }

@@ -38,6 +38,7 @@ static const struct hook hooks[] = {
     HOOK(on_exec, "sched_process_exec", AT_KERNEL, true, "commands are not known"),
     HOOK(on_exit, "sched_process_exit", AT_KERNEL, true, "ends are not known"),
     HOOK(on_tcp_state, "inet_sock_set_state", AT_KERNEL, true, "TCP flows never end"),
+    HOOK(on_tcp_destroy, "tcp_destroy_sock", AT_KERNEL, true, "some TCP flows never end"),
     HOOK(on_connect4, "cgroup/connect4", AT_CGROUP_ROOT, true, "IPv4 connects are not seen"),
     HOOK(on_connect6, "cgroup/connect6", AT_CGROUP_ROOT, true, "IPv6 connects are not seen"),
     HOOK(on_sendmsg4, "cgroup/sendmsg4", AT_CGROUP_ROOT, true, "IPv4 sendto is not seen"),

@@ -8,7 +8,6 @@ import pytest
 from netlab import AGENT4, API, API6, OTHER, OTHER6
 from policies import WEATHER_ONLY, policy
 from test_tree import cgroup2_mount
-from watch import actor
 
 PYTHON = "/usr/bin/python3"
 UDP = "import socket, struct, os\nu = socket.socket(socket.AF_INET{six}, socket.SOCK_DGRAM)\n"
@@ -252,3 +251,47 @@ def test_two_threads_on_one_socket(start):
     assert watch.wait() == 0, watch.text()
     assert sorted(told(watch)) == [(API, 7005, "expected"), (OTHER, 7005, "unexpected")]
     assert {(r["tx_packets"], r["tx_bytes"]) for r in watch.flows("flow-close")} == {(2000, 20000)}
+
+
+STORM = """
+import os, socket
+server = socket.create_server(('127.0.0.1', 0), backlog=4096)
+def child(work):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os._exit(0)
+    return pid
+def accepts():
+    while True: server.accept()[0].close()
+def connects():
+    for i in range({n}):
+        with socket.create_connection(server.getsockname()) as c: c.recv(1)
+servers = [child(accepts) for _ in range(4)]
+for pid in [child(connects) for _ in range(4)]: os.waitpid(pid, 0)
+for pid in servers: os.kill(pid, 9)
+"""
+
+
+def test_every_connection_of_a_storm_has_its_end(start):
+    """The kernel runs no tracing program inside itself: some moves to CLOSE are not shown."""
+    n = 8000
+    watch = start.run(WEATHER_ONLY, PYTHON, "-c", STORM.format(n=n))
+    assert watch.wait(60) == 0, watch.text()
+    opened = {r["id"] for r in watch.flows()}
+    closed = [r["id"] for r in watch.flows("flow-close")]
+    lost = sum(r["count"] for r in watch.of("lost"))
+    assert len(opened) >= 4 * n - lost and len(closed) == len(set(closed))
+    assert len(opened - set(closed)) <= lost
+    assert {r["outcome"] for r in watch.flows("flow-close")} == {"connected"}
+
+
+@pytest.mark.parametrize("kind", ["0", "262"], ids=["tcp", "mptcp"])
+def test_connect_without_a_route_has_an_end(start, kind):
+    watch = start.run(WEATHER_ONLY, PYTHON, "-c",
+                      f"import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_STREAM, {kind})\n"
+                      "try: s.connect(('255.255.255.255', 7001))\n"
+                      "except OSError as e: print('failed')\n")
+    assert watch.wait() == 0 and watch.stdout.list == ["failed"]
+    assert [r["outcome"] for r in watch.flows("flow-close")] == ["unreachable"]
+    assert len(watch.flows()) == 1
