@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "commands.h"
+#include "daemon/files.h"
 
 static bool parse_pid(const char *text, pid_t *ret)
 {
@@ -38,18 +39,24 @@ static int parse_pids(const struct ln_command *c, char **words, pid_t *pids, siz
 	return n ? 0 : ln_options_wrong(c, "no process id is given: linnet attach -p FILE PID…");
 }
 
-/* A process that hides itself from debuggers shows root here: then /etc/hosts grants nothing. */
+/* From its status: the owner of /proc/PID is root for a process that hides itself from debuggers.
+ */
 static bool find_uid(pid_t pid, uid_t *ret)
 {
+	LN_AUTO_FREE char *text = NULL;
 	char path[32];
-	struct stat st;
+	size_t len;
 
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	if (stat(path, &st) < 0) {
-		ln_log(LN_LOG_ERROR, "there is no process %d", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	int r = ln_file_read(path, 64u << 10, &text, &len);
+	const char *at = r < 0 ? NULL : strstr(text, "\nUid:\t");
+	if (!at || sscanf(at, "\nUid:\t%u", ret) != 1) {
+		if (r == -ENOENT || r == -ESRCH)
+			ln_log(LN_LOG_ERROR, "there is no process %d", (int)pid);
+		else
+			ln_log(LN_LOG_ERROR, "the user of process %d cannot be told", (int)pid);
 		return false;
 	}
-	*ret = st.st_uid;
 	return true;
 }
 

@@ -83,6 +83,19 @@ static int open_as_agent(pid_t pid, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* A user namespace that cannot be looked at counts as another one. */
+static bool is_foreign(pid_t pid)
+{
+	char path[32];
+	struct stat own, its;
+
+	if (pid == 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	return stat("/proc/self/ns/user", &own) < 0 || stat(path, &its) < 0 ||
+	       own.st_ino != its.st_ino;
+}
+
 int ln_agent_file_read(pid_t pid, const char *path, size_t max, struct ln_agent_file *ret)
 {
 	struct ln_agent_file f = {0};
@@ -104,6 +117,7 @@ int ln_agent_file_read(pid_t pid, const char *path, size_t max, struct ln_agent_
 	f.text[f.len] = '\0';
 	f.owner = st.st_uid;
 	f.mode = st.st_mode;
+	f.foreign = is_foreign(pid);
 	*ret = f;
 	return 0;
 }
@@ -116,7 +130,12 @@ void ln_agent_file_done(struct ln_agent_file *f)
 
 bool ln_agent_file_trusted(const struct ln_agent_file *f, uid_t agent_uid)
 {
-	return f->owner == 0 && agent_uid != 0 && !(f->mode & (S_IWGRP | S_IWOTH));
+	return f->owner == 0 && agent_uid != 0 && !f->foreign && !(f->mode & (S_IWGRP | S_IWOTH));
+}
+
+bool ln_agent_file_forgeable(const struct ln_agent_file *f, uid_t agent_uid)
+{
+	return agent_uid != 0 && (f->owner == agent_uid || f->foreign || (f->mode & S_IWOTH));
 }
 
 static int make_dir(const char *path, struct ln_error *err)

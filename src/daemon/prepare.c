@@ -151,6 +151,27 @@ static int find_netns(struct ln_watch *w, struct ln_error *err)
 	return 0;
 }
 
+/* Whom an agent trusts by a file of its own we do not trust. */
+static int read_resolv_conf(struct ln_watch *w, pid_t pid)
+{
+	static const char path[] = "/etc/resolv.conf";
+	int r = ln_agent_file_read(pid, path, LN_RESOLV_CONF_BYTES_MAX, &w->resolv_file);
+
+	if (r < 0 || !ln_agent_file_forgeable(&w->resolv_file, w->c.agent_uid))
+		return r;
+	ln_log(
+	    LN_LOG_WARNING,
+	    "the agent could change its /etc/resolv.conf, so this system's is used in its place; "
+	    "list other resolvers under 'resolvers' in the policy");
+	ln_agent_file_done(&w->resolv_file);
+	r = pid ? ln_agent_file_read(0, path, LN_RESOLV_CONF_BYTES_MAX, &w->resolv_file) : -EPERM;
+	if (r == 0 && ln_agent_file_forgeable(&w->resolv_file, w->c.agent_uid)) {
+		ln_agent_file_done(&w->resolv_file);
+		r = -EPERM;
+	}
+	return r;
+}
+
 static int prepare(struct ln_watch *w, struct ln_error *err)
 {
 	const struct ln_cgroup own = {.parent_fd = -1, .fd = w->c.cgroup_fd};
@@ -174,7 +195,7 @@ static int prepare(struct ln_watch *w, struct ln_error *err)
 		w->cgroup_events = fd < 0 ? -1 : fd;
 	}
 	/* A file that cannot be read is a name less; the answers of resolvers are still seen. */
-	r = ln_agent_file_read(root, "/etc/resolv.conf", LN_RESOLV_CONF_BYTES_MAX, &w->resolv_file);
+	r = read_resolv_conf(w, root);
 	if (r < 0)
 		ln_log(LN_LOG_INFO, "/etc/resolv.conf cannot be read: %s", strerror(-r));
 	r = ln_agent_file_read(root, "/etc/hosts", LN_HOSTS_BYTES_MAX, &w->hosts);

@@ -12,7 +12,7 @@ import textwrap
 import pytest
 
 import watch as watching
-from netlab import OTHER, RESOLVER
+from netlab import OTHER, RESOLVER, SCRIPTED_RESOLVER
 from policies import WEATHER_ONLY
 
 PYTHON = "/usr/bin/python3"
@@ -143,3 +143,25 @@ def test_standard_error_that_nobody_reads_does_not_stop_the_watch(start, net, ki
     ports = {r["remote"]["port"] for r in records if r["type"] == "flow-open"}
     assert ports == set(range(10000, 10200))
     assert records[-1]["type"] == "summary"
+
+
+def test_a_resolver_that_the_agent_wrote_down_itself_is_not_trusted(start, net):
+    """Attached, the agent lives under a resolv.conf of its own, and hides from debuggers, which makes
+    its /proc folder root's."""
+    etc = net.write_etc(resolv_conf=f"nameserver {SCRIPTED_RESOLVER}\n")
+    for path in etc.iterdir():
+        os.chown(path, 65534, 65534)
+    net.serve({"kind": "dns", "ip": SCRIPTED_RESOLVER, "port": 53, "zone": {
+        "weather.service.com": [[["weather.service.com", "A", OTHER, 60]]]}})
+    agent = start.agent(
+        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", PYTHON, "-uc",
+        "import ctypes, socket\nctypes.CDLL(None).prctl(4, 0)\nprint('ready'); input()\n"
+        "a = socket.getaddrinfo('weather.service.com', 443, socket.AF_INET)[0][4]\n"
+        "socket.create_connection(a).close()\n", etc=etc)
+    assert agent.stdout.readline() == b"ready\n"
+    watch = start.attach(WEATHER_ONLY, agent.pid)
+    watch.wait_record(type="header")
+    agent.communicate(b"\n", timeout=20)
+    assert watch.wait() == 0, watch.text()
+    assert watch.flows(ip=OTHER, port=443)[0]["verdict"] == "unexpected"
+    assert "could change its /etc/resolv.conf" in watch.text()
