@@ -30,10 +30,10 @@ static __always_inline struct sock_state *own_socket(struct bpf_sock_addr *ctx,
 		count_lost(LN_ABI_LOST_SOCKETS);
 		return 0;
 	}
-	if (!s->cookie) {
+	if (!s->cookie)
 		s->cookie = bpf_get_socket_cookie(ctx);
+	if (!s->flow.netns)
 		s->flow.netns = bpf_get_netns_cookie(ctx);
-	}
 	s->agent = owner->agent;
 	s->pid = pid_tgid >> 32;
 	s->tid = pid_tgid;

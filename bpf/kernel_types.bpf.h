@@ -83,7 +83,9 @@ struct task_struct {
 	struct signal_struct *signal;
 };
 
-struct net;
+struct net {
+	__u64 net_cookie; /* a plain number since 5.12 */
+};
 
 typedef struct {
 	struct net *net;

@@ -144,8 +144,11 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 		count_lost(LN_ABI_LOST_SOCKETS);
 		return 0;
 	}
-	if (!s->cookie)
+	if (!s->cookie) {
 		s->cookie = bpf_get_socket_cookie(sk);
+		if (bpf_core_field_exists(struct net, net_cookie))
+			s->flow.netns = sk->__sk_common.skc_net.net->net_cookie;
+	}
 	if (!s->pid) {
 		s->agent = owner->agent;
 		s->pid = pid;

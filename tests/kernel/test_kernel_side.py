@@ -295,3 +295,36 @@ def test_connect_without_a_route_has_an_end(start, kind):
     assert watch.wait() == 0 and watch.stdout.list == ["failed"]
     assert [r["outcome"] for r in watch.flows("flow-close")] == ["unreachable"]
     assert len(watch.flows()) == 1
+
+
+FAKE = """
+import ctypes, os, socket, struct, subprocess
+libc = ctypes.CDLL(None)
+home = os.open('/proc/self/ns/net', os.O_RDONLY)
+assert libc.unshare(0x40000000) == 0
+subprocess.run('ip link set lo up; ip addr add 10.99.0.53/32 dev lo', shell=True, check=True)
+fake = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); fake.bind(('10.99.0.53', 53))
+asks = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); asks.connect(('10.99.0.53', 53))
+assert libc.setns(home, 0x40000000) == 0
+print('ready'); input()
+name = b''.join(bytes([len(p)]) + p for p in b'weather.service.com'.split(b'.')) + bytes(1)
+question = name + struct.pack('>HH', 1, 1)
+asks.send(struct.pack('>6H', 7, 0x100, 1, 0, 0, 0) + question)
+_, peer = fake.recvfrom(600)
+fake.sendto(struct.pack('>6H', 7, 0x8180, 1, 1, 0, 0) + question + name
+            + struct.pack('>HHIH', 1, 1, 60, 4) + socket.inet_aton('{ip}'), peer)
+asks.recv(600)
+socket.create_connection(('{ip}', 443)).close()
+"""
+
+
+def test_attach_to_sockets_of_a_resolver_in_a_namespace_of_the_agents_own(start):
+    """It has the trusted resolver's address there, and was made before the watch began."""
+    agent = start.agent(PYTHON, "-uc", FAKE.format(ip=OTHER))
+    assert agent.stdout.readline() == b"ready\n"
+    watch = start.attach(WEATHER_ONLY, agent.pid)
+    watch.wait_record(type="header")
+    agent.stdin.write(b"\n")
+    agent.stdin.flush()
+    assert watch.wait() == 0, watch.text()
+    assert told(watch)[-1] == (OTHER, 443, "unexpected")
