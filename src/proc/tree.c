@@ -10,8 +10,9 @@
 #define EXE_MAX  4096
 #define ARGS_MAX 4096
 /* The memory that all images may take, on average for a process: living ones pay for theirs in
- * the kernel too, but exited ones would let an agent fill our memory with 4 KiB an exec. */
-#define IMAGE_BYTES_PER_PROC 1024
+ * the kernel too, but exited ones would let an agent fill our memory with 4 KiB an exec. A usual
+ * command line has some 100 bytes. */
+#define IMAGE_BYTES_PER_PROC 256
 #define IMAGE_BYTES_MIN      (1u << 20)
 
 /* What an exec loaded; shared by the process and the children that it forks before their exec. */

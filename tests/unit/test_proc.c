@@ -460,10 +460,10 @@ static void tree_bounds_lengths(void **state)
 	ln_tree_free(&t);
 }
 
-/* 1 KiB a process and at least 1 MiB: the exited go first, then the arguments of newcomers. */
+/* 256 bytes a process and at least 1 MiB: the exited go first, then the arguments of newcomers. */
 static void tree_bounds_memory(void **state)
 {
-	struct ln_tree *t = ln_tree_new(1000);
+	struct ln_tree *t = ln_tree_new(4096);
 	struct ln_proc *proc = NULL;
 	static char args[4096];
 	uint32_t cut = 0;
