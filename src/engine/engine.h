@@ -39,6 +39,7 @@ struct ln_engine_summary {
 	uint64_t dns_queries, dns_unexpected, dns_malformed;
 	uint64_t processes, lost;
 	uint64_t names_evicted, processes_refused, alerts_folded, tables_full;
+	bool destinations_over; /* there were more than could be kept apart */
 };
 
 int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret);

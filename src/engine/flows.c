@@ -63,8 +63,10 @@ static void count(struct ln_engine *e, const struct ln_flow *flow, const struct 
 	e->sum.by_verdict[j->verdict]++;
 	if (j->match.rule)
 		e->rule_hits[j->match.rule->id]++;
-	if (!ln_destinations_add(&e->destinations, &flow->remote, flow->proto))
+	if (!ln_destinations_add(&e->destinations, &flow->remote, flow->proto)) {
 		e->sum.tables_full++;
+		e->sum.destinations_over = true;
+	}
 }
 
 static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_event *ev,

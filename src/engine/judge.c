@@ -96,9 +96,11 @@ const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
 	case LN_VERDICT_INTERNAL:
 		return "loopback to a process of the same agent";
 	case LN_VERDICT_DNS:
-		return ln_judge_is_name_multicast(flow)
-			   ? "multicast name look-up; the name is judged"
-			   : "trusted resolver; the names are judged";
+		if (ln_judge_is_name_multicast(flow))
+			return "multicast name look-up; the name is judged";
+		if (flow->proto == IPPROTO_TCP)
+			return "trusted resolver; names over TCP are not read";
+		return "trusted resolver; the names are judged";
 	case LN_VERDICT_EXPECTED:
 	case LN_VERDICT_DYNAMIC:
 		ln_buf_reset(&e->reason);

@@ -261,7 +261,8 @@ static void on_summary(struct ln_sink *s, const struct ln_engine_summary *sum,
 	begin(c);
 	ln_buf_adds(&c->text, "linnet: summary\n");
 	add_row(c, "connections");
-	ln_buf_addf(&c->text, "%llu to %llu destination%s\n", (unsigned long long)sum->flows,
+	ln_buf_addf(&c->text, "%llu to %s%llu destination%s\n", (unsigned long long)sum->flows,
+		    sum->destinations_over ? "more than " : "",
 		    (unsigned long long)sum->destinations, sum->destinations == 1 ? "" : "s");
 	add_row(c, "violations");
 	ln_buf_addf(&c->text, "%llu", (unsigned long long)sum->violations);

@@ -153,6 +153,21 @@ static void test_scan_is_told_completely(void **state)
 	stop(f);
 }
 
+static void test_more_destinations_than_are_kept_apart(void **state)
+{
+	struct fixture *f = start();
+
+	for (uint32_t i = 0; i <= LN_DESTINATIONS_MAX; i++) {
+		struct ln_flow flow = nth_flow(i);
+
+		assert_false(summary(f).destinations_over);
+		open_flow(f, &flow);
+	}
+	assert_int_equal(summary(f).destinations, LN_DESTINATIONS_MAX);
+	assert_true(summary(f).destinations_over);
+	stop(f);
+}
+
 /* Repeats of many violations: each is counted in some REPEATS, and those are few a second. */
 static void test_repeats_of_many_are_told_completely(void **state)
 {
@@ -470,6 +485,7 @@ int main(void)
 	    cmocka_unit_test(test_agents_are_apart),
 	    cmocka_unit_test(test_open_flows_are_bounded),
 	    cmocka_unit_test(test_scan_is_told_completely),
+	    cmocka_unit_test(test_more_destinations_than_are_kept_apart),
 	    cmocka_unit_test(test_repeats_of_many_are_told_completely),
 	    cmocka_unit_test(test_a_forgotten_violation_tells_its_repeats),
 	    cmocka_unit_test(test_a_busy_violation_is_not_forgotten),

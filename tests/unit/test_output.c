@@ -271,6 +271,11 @@ static void test_console_summary(void **state)
 					  "  DNS queries       5, 1 unexpected\n"
 					  "  losses            none\n"
 					  "  rules never used  none\n");
+	sum.destinations_over = true;
+	cap.sink->ops->summary(cap.sink, &sum, NULL, 0);
+	next_write();
+	assert_has(cap.text, "12 to more than 4 destinations\n");
+	sum.destinations_over = false;
 	sum.repeats = 7;
 	sum.destinations = 1;
 	sum.tx_bytes = UINT64_MAX;
