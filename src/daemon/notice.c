@@ -91,7 +91,11 @@ void ln_watch_tell_gaps(const struct ln_watch *w)
 		       "GAP: %zu rule%s without a purpose; say what each is for (`linnet check "
 		       "--strict` lists them)",
 		       n, plural(n));
-	if (w->c.agent_uid == 0)
+	if (!w->drop)
+		ln_log(LN_LOG_NOTICE,
+		       "GAP: the agent runs as linnet's own user and could stop it; start linnet "
+		       "with sudo");
+	else if (w->c.agent_uid == 0)
 		ln_log(LN_LOG_NOTICE,
 		       "GAP: the agent runs as root and could switch linnet off; run it as another "
 		       "user");

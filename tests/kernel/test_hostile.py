@@ -165,3 +165,13 @@ def test_a_resolver_that_the_agent_wrote_down_itself_is_not_trusted(start, net):
     assert watch.wait() == 0, watch.text()
     assert watch.flows(ip=OTHER, port=443)[0]["verdict"] == "unexpected"
     assert "could change its /etc/resolv.conf" in watch.text()
+
+
+def test_without_root_the_gap_is_said(start, net):
+    """By polling, linnet and the agent are one user: the agent may end the watch."""
+    done = subprocess.run(net.enter(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", watching.LINNET, "run",
+         "--sensor=poll", "-p", str(start.policy(WEATHER_ONLY)), "--log", "/dev/null", "--", "true"]),
+        capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0, done
+    assert "GAP: the agent runs as linnet's own user" in done.stderr
