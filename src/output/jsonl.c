@@ -3,6 +3,7 @@
 #include "sink.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include "base/clock.h"
 #include "record.h"
 #include "writer.h"
@@ -11,6 +12,7 @@ struct jsonl {
 	struct ln_sink base;
 	struct ln_writer writer;
 	struct ln_record record;
+	bool deleted; /* the file has no name any more: what is written goes nowhere */
 };
 
 static struct jsonl *jsonl_of(struct ln_sink *s)
@@ -28,7 +30,9 @@ static void begin(struct jsonl *j, uint64_t wall_ns)
 
 static void end(struct jsonl *j)
 {
-	if (ln_writer_put(&j->writer, &j->base, &j->record.text))
+	if (j->deleted)
+		j->base.dropped++;
+	else if (ln_writer_put(&j->writer, &j->base, &j->record.text))
 		j->writer.unreported = 0;
 }
 
@@ -61,9 +65,23 @@ static void on_summary(struct ln_sink *s, const struct ln_engine_summary *sum,
 	end(j);
 }
 
+/* Whoever may write the log's directory can take the log away. All of it is lost then. */
+static void look_for_file(struct jsonl *j)
+{
+	struct stat st;
+
+	if (j->deleted || fstat(j->writer.fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 0)
+		return;
+	j->deleted = true;
+	j->base.error = ENOENT;
+	j->base.dropped += j->base.written;
+	j->base.written = 0;
+}
+
 static void on_flush(struct ln_sink *s)
 {
 	ln_writer_flush(&jsonl_of(s)->writer);
+	look_for_file(jsonl_of(s));
 }
 
 static void on_free(struct ln_sink *s)

@@ -175,3 +175,13 @@ def test_without_root_the_gap_is_said(start, net):
         capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 0, done
     assert "GAP: the agent runs as linnet's own user" in done.stderr
+
+
+def test_a_log_that_is_taken_away_is_told(start):
+    watch = start.run(WEATHER_ONLY, "sh", "-c", "read line", stdin=subprocess.PIPE)
+    watch.wait_record(type="process", event="exec")
+    watch.log_path.unlink()
+    say(watch)
+    assert watch.wait() == 0
+    assert f"{watch.log_path} cannot be written (No such file" in watch.text(), watch.text()
+    assert "records are missing" in watch.text()
