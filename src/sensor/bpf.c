@@ -160,7 +160,7 @@ static int load_error(int code, struct ln_error *err)
 		    "with CONFIG_DEBUG_INFO_BTF, or --sensor=poll");
 	return ln_error_set(
 	    err, code,
-	    "the kernel refuses to load the probes (%s); see `linnet doctor -v`, or "
+	    "the kernel refuses to load the probes (%s); "
 	    "use --sensor=poll",
 	    strerror(code));
 }
