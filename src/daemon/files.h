@@ -31,8 +31,8 @@ void ln_agent_file_done(struct ln_agent_file *f);
 /* Whether an agent of this uid could have written the file: then it may name, but not grant. */
 bool ln_agent_file_trusted(const struct ln_agent_file *f, uid_t agent_uid);
 
-/* Whether an agent of this uid, not root, could have written it. Weaker than the above: the file may
- * belong to a service (systemd-resolved owns its resolv.conf). */
+/* Whether an agent of this uid, not root, could have written it. Weaker than the above: the file
+ * may belong to a service (systemd-resolved owns its resolv.conf). */
 bool ln_agent_file_forgeable(const struct ln_agent_file *f, uid_t agent_uid);
 
 /* Opens the connection log for appending. `path` NULL: a new file in the default directory, named

@@ -2,9 +2,9 @@
 /*
  * The process trees of the watched agents: who forked whom, and what each process runs. Pure
  * data; events fill it. An exited process stays for a while, so that a flow that closes later
- * still has its owner and a child its chain of parents. Bound: `max` processes, and 256 bytes each for
- * what they run. The oldest exited one without living children goes first, then the oldest exited
- * one with; else the newcomer is refused and counted. All is O(1). A pointer to a process is
+ * still has its owner and a child its chain of parents. Bound: `max` processes, and 256 bytes each
+ * for what they run. The oldest exited one without living children goes first, then the oldest
+ * exited one with; else the newcomer is refused and counted. All is O(1). A pointer to a process is
  * valid until the next fork or exec; keep the PID, not the pointer.
  */
 #ifndef LINNET_PROC_TREE_H

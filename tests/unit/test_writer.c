@@ -219,7 +219,6 @@ static void test_a_line_cut_by_a_full_disk_is_completed(void **state)
 	struct ln_sink *s = log_to(open(path, O_WRONLY | O_APPEND | O_CLOEXEC));
 	json_t *list;
 
-	unlink(path);
 	signal(SIGXFSZ, SIG_IGN);
 	say(s, 1);
 	getrlimit(RLIMIT_FSIZE, &was);
@@ -244,6 +243,26 @@ static void test_a_line_cut_by_a_full_disk_is_completed(void **state)
 	json_decref(list);
 	ln_sink_free(&s);
 	close(fd);
+	unlink(path);
+}
+
+/* What was written is lost with the file, and so is all that follows. */
+static void test_a_deleted_log_is_counted(void **state)
+{
+	char path[] = "/tmp/linnet-test-XXXXXX";
+	struct ln_sink *s = log_to(mkstemp(path));
+
+	say(s, 2);
+	s->ops->flush(s);
+	assert_int_equal(s->dropped, 0);
+	unlink(path);
+	s->ops->flush(s);
+	say(s, 1);
+	s->ops->flush(s);
+	assert_int_equal(s->written, 0);
+	assert_int_equal(s->dropped, 3);
+	assert_int_equal(s->error, ENOENT);
+	ln_sink_free(&s);
 }
 
 static void test_a_record_beyond_every_bound_is_counted(void **state)
@@ -312,6 +331,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_a_full_pipe_that_would_block_is_counted, setup),
 	    cmocka_unit_test_setup(test_a_line_cut_by_a_full_pipe_is_completed, setup),
 	    cmocka_unit_test_setup(test_a_line_cut_by_a_full_disk_is_completed, setup),
+	    cmocka_unit_test_setup(test_a_deleted_log_is_counted, setup),
 	    cmocka_unit_test_setup(test_a_record_beyond_every_bound_is_counted, setup),
 	    cmocka_unit_test_setup(test_alerts_that_could_not_be_shown_are_told, setup),
 	};
