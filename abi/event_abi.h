@@ -11,15 +11,16 @@
 
 #define LN_ABI_VERSION 1
 
-#define LN_ABI_TASKS_MAX    65536 /* tracked thread groups */
-#define LN_ABI_VERDICTS_MAX 16384 /* destinations whose wake-up is settled */
-#define LN_ABI_RING_BYTES   (2 << 20)
-#define LN_ABI_UDP_SLOTS    8    /* destinations counted at once on one UDP socket */
-#define LN_ABI_EXE_MAX      2048 /* path components, leaf first, NUL after each */
-#define LN_ABI_ARGS_MAX     4096 /* argument vector as in /proc/PID/cmdline */
-#define LN_ABI_DNS_MAX      4096 /* DNS payload of one datagram */
-#define LN_ABI_DNS_PORTS    4
-#define LN_ABI_COVER_MAX    16 /* cgroups on which packets are seen */
+#define LN_ABI_TASKS_MAX     65536 /* tracked thread groups */
+#define LN_ABI_TCP_FLOWS_MAX 65536 /* connections of the tree */
+#define LN_ABI_VERDICTS_MAX  16384 /* destinations whose wake-up is settled */
+#define LN_ABI_RING_BYTES    (2 << 20)
+#define LN_ABI_UDP_SLOTS     8    /* destinations counted at once on one UDP socket */
+#define LN_ABI_EXE_MAX       2048 /* path components, leaf first, NUL after each */
+#define LN_ABI_ARGS_MAX      4096 /* argument vector as in /proc/PID/cmdline */
+#define LN_ABI_DNS_MAX       4096 /* DNS payload of one datagram */
+#define LN_ABI_DNS_PORTS     4
+#define LN_ABI_COVER_MAX     16 /* cgroups on which packets are seen */
 
 enum ln_abi_kind {
 	LN_ABI_FORK = 1,
@@ -38,6 +39,13 @@ enum ln_abi_lost {
 	LN_ABI_LOST_DNS,      /* a DNS message too long, fragmented or unreadable */
 	LN_ABI_LOST_VERDICTS, /* wake-up map refused an entry: only latency suffers */
 	LN_ABI_LOST_COUNT,
+};
+
+/* What the reader of the ring is at. */
+enum ln_abi_reader {
+	LN_ABI_READER_WAITS,   /* wake it when it has read everything */
+	LN_ABI_READER_DEFERS,  /* it comes in some milliseconds: wake it for what cannot wait */
+	LN_ABI_READER_RETURNS, /* it is reading, or comes in a fraction of a millisecond */
 };
 
 struct ln_abi_header {

@@ -15,6 +15,14 @@ static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
 	return bpf_map_lookup_elem(&tasks, &pid);
 }
 
+static __always_inline void set_owner(struct owner *o, const struct ln_abi_task *task,
+				      __u64 pid_tgid)
+{
+	o->agent = task->agent;
+	o->pid = pid_tgid >> 32;
+	o->tid = pid_tgid;
+}
+
 /* The socket's memory of its owner, made or renewed for the caller. NULL: no memory, counted. */
 static __always_inline struct sock_state *own_socket(struct bpf_sock_addr *ctx,
 						     const struct ln_abi_task *owner,
@@ -32,26 +40,25 @@ static __always_inline struct sock_state *own_socket(struct bpf_sock_addr *ctx,
 	}
 	if (!s->cookie)
 		s->cookie = bpf_get_socket_cookie(ctx);
-	if (!s->flow.netns)
-		s->flow.netns = bpf_get_netns_cookie(ctx);
-	s->agent = owner->agent;
-	s->pid = pid_tgid >> 32;
-	s->tid = pid_tgid;
+	if (!s->netns)
+		s->netns = bpf_get_netns_cookie(ctx);
+	set_owner(&s->owner, owner, pid_tgid);
 	return s;
 }
 
-/* A flow of a socket that has no room for its memory: told each time, without an end. The agent can
- * bring that about: control data and filters are charged to the same account (net.core.optmem_max).
- */
-static __always_inline void tell_lone(struct bpf_sock_addr *ctx, const struct ln_abi_task *owner,
+/* A UDP flow of a socket that has no room for its memory: told each time, without an end. The agent
+ * can bring that about: control data and filters are charged to the same account
+ * (net.core.optmem_max). */
+static __always_inline void tell_lone(struct bpf_sock_addr *ctx, const struct ln_abi_task *task,
 				      __u64 pid_tgid, struct ln_abi_flow *dest)
 {
-	struct sock_state lone = {.agent = owner->agent, .pid = pid_tgid >> 32, .tid = pid_tgid};
+	struct owner owner;
 
-	dest->id = bpf_get_socket_cookie(ctx) << 16;
+	set_owner(&owner, task, pid_tgid);
+	dest->id = flow_id(bpf_get_socket_cookie(ctx), 0);
 	dest->netns = bpf_get_netns_cookie(ctx);
 	dest->flags |= LN_ABI_FLOW_UNCOUNTED;
-	tell_open(&lone, dest, bpf_ktime_get_ns());
+	tell_open(&owner, dest, bpf_ktime_get_ns());
 }
 
 static __always_inline void dest_from_context(struct bpf_sock_addr *ctx, __u8 family,
@@ -99,7 +106,7 @@ static __always_inline bool listener_is_ours(struct bpf_sock_addr *ctx, __u32 ag
 	if (!sk)
 		return false;
 	s = bpf_sk_storage_get(&socks, sk, 0, 0);
-	ours = s && s->agent == agent;
+	ours = s && s->owner.agent == agent;
 	bpf_sk_release(sk);
 	return ours;
 }
@@ -114,24 +121,33 @@ static __always_inline bool is_mptcp(struct bpf_sock_addr *ctx)
 	return tp && tp->is_mptcp;
 }
 
-static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, struct sock_state *s,
-					const struct ln_abi_flow *dest)
+static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, const struct ln_abi_task *task,
+					__u64 pid_tgid, const struct ln_abi_flow *dest)
 {
-	struct ln_abi_flow flow = *dest;
-	__u64 now_ns = bpf_ktime_get_ns();
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct tcp_flow f = {.generation = 1, .open = 1, .flow = *dest}, *old;
 
-	if (s->flags & SOCK_OPEN)
-		tcp_never_began(s);
-	flow.netns = s->flow.netns;
-	flow.id = next_flow_id(s);
+	set_owner(&f.owner, task, pid_tgid);
+	f.open_ns = bpf_ktime_get_ns();
+	f.flow.netns = bpf_get_netns_cookie(ctx);
+	f.flow.id = flow_id(cookie, 1);
 	if (is_mptcp(ctx))
-		flow.flags |= LN_ABI_FLOW_MPTCP;
-	if (listener_is_ours(ctx, s->agent, dest))
-		flow.flags |= LN_ABI_FLOW_SAME_TREE;
-	s->flow = flow;
-	s->open_ns = now_ns;
-	s->flags = SOCK_OPEN;
-	tell_open(s, &s->flow, now_ns);
+		f.flow.flags |= LN_ABI_FLOW_MPTCP;
+	if (listener_is_ours(ctx, task->agent, dest))
+		f.flow.flags |= LN_ABI_FLOW_SAME_TREE;
+	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST)) {
+		/* The socket was connected before, or the map is full. */
+		old = bpf_map_lookup_elem(&tcp_flows, &cookie);
+		if (old && old->open)
+			tcp_never_began(old);
+		f.generation = old ? old->generation + 1 : 0;
+		f.flow.id = flow_id(cookie, f.generation);
+		if (!old || bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_ANY)) {
+			count_lost(LN_ABI_LOST_SOCKETS);
+			f.flow.flags |= LN_ABI_FLOW_UNCOUNTED;
+		}
+	}
+	tell_open(&f.owner, &f.flow, f.open_ns);
 }
 
 /* Nothing leaves yet, and often nothing ever will: getaddrinfo(3) connects a UDP socket to each
@@ -144,8 +160,8 @@ static __always_inline void udp_connect(struct bpf_sock_addr *ctx, struct sock_s
 
 	__sync_fetch_and_add(&s->connects, 1);
 	if (!socket_is_covered(ctx->sk))
-		s->flags |= SOCK_UNCOUNTED;
-	ours = listener_is_ours(ctx, s->agent, dest);
+		s->uncounted = 1;
+	ours = listener_is_ours(ctx, s->owner.agent, dest);
 	u = bpf_sk_storage_get(&udp_flows, ctx->sk, 0, ours ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 	if (!u)
 		return;
@@ -170,10 +186,10 @@ static __always_inline void udp_named(struct bpf_sock_addr *ctx, struct sock_sta
 	}
 	if (slot_exists(u, dest))
 		return;
-	if (listener_is_ours(ctx, s->agent, dest))
+	if (listener_is_ours(ctx, s->owner.agent, dest))
 		dest->flags |= LN_ABI_FLOW_SAME_TREE;
 	if (!socket_is_covered(ctx->sk))
-		s->flags |= SOCK_UNCOUNTED;
+		s->uncounted = 1;
 	slot_open(s, u, dest, bpf_ktime_get_ns());
 }
 
@@ -190,18 +206,18 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, __u8 family
 	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
 		return ALLOW;
 	dest_from_context(ctx, family, &dest);
+	if (ctx->protocol == IPPROTO_TCP) {
+		tcp_connect(ctx, owner, pid_tgid, &dest);
+		return ALLOW;
+	}
 	s = own_socket(ctx, owner, pid_tgid);
 	if (!s) {
 		tell_lone(ctx, owner, pid_tgid, &dest);
 		return ALLOW;
 	}
-	if (ctx->protocol == IPPROTO_TCP) {
-		tcp_connect(ctx, s, &dest);
-		return ALLOW;
-	}
 	udp_connect(ctx, s, &dest);
 	/* No egress hook will see its datagrams: better early than never. */
-	if (s->flags & SOCK_UNCOUNTED)
+	if (s->uncounted)
 		udp_named(ctx, s, &dest);
 	return ALLOW;
 }
@@ -265,9 +281,7 @@ static __always_inline int handle_bind(struct bpf_sock *sk)
 		count_lost(LN_ABI_LOST_SOCKETS);
 		return ALLOW;
 	}
-	s->agent = owner->agent;
-	s->pid = pid_tgid >> 32;
-	s->tid = pid_tgid;
+	set_owner(&s->owner, owner, pid_tgid);
 	return ALLOW;
 }
 

@@ -2,8 +2,9 @@
 /*
  * The one way an event leaves the kernel: reserve, header, submit; and the one place that counts a
  * lost one. The reader is woken at once only for what cannot wait. With flag 0 the kernel wakes it
- * when it had caught up; then it leaves the ring alone for some milliseconds (reader_deferred), and
- * only an urgent event, or a ring that is half full, wakes it again.
+ * when it had read everything; then it leaves the ring alone for some milliseconds, and only an
+ * urgent event, or a ring that is half full, wakes it. After an urgent one it comes back by itself
+ * in a fraction of a millisecond, so that a flood of them does not wake it for each.
  */
 #ifndef LINNET_EMIT_BPF_H
 #define LINNET_EMIT_BPF_H
@@ -17,11 +18,19 @@ static __always_inline void count_lost(enum ln_abi_lost why)
 
 static __always_inline __u64 wake_flags(bool urgent)
 {
+	__u32 mode;
+
 	if (urgent) {
+		/* Counted before the mode is read, after the record is reserved: the reader looks
+		 * at the count and at the ring after it has set the mode. */
 		__sync_fetch_and_add(&stat_urgent, 1);
-		return reader_deferred ? BPF_RB_FORCE_WAKEUP : 0;
+		mode = *(volatile __u32 *)&reader_mode;
+		if (mode == LN_ABI_READER_RETURNS)
+			return BPF_RB_NO_WAKEUP;
+		return mode == LN_ABI_READER_DEFERS ? BPF_RB_FORCE_WAKEUP : 0;
 	}
-	if (reader_deferred &&
+	mode = *(volatile __u32 *)&reader_mode;
+	if (mode != LN_ABI_READER_WAITS &&
 	    bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > LN_ABI_RING_BYTES / 2)
 		return BPF_RB_FORCE_WAKEUP;
 	return 0;

@@ -112,16 +112,16 @@ static __always_inline bool dest_is_urgent(__u32 agent, const struct ln_abi_flow
 	return true;
 }
 
-static __always_inline void tell_open(const struct sock_state *s, const struct ln_abi_flow *flow,
+static __always_inline void tell_open(const struct owner *o, const struct ln_abi_flow *flow,
 				      __u64 now_ns)
 {
 	struct ln_abi_flow_open *ev;
-	bool urgent = dest_is_urgent(s->agent, flow, now_ns);
+	bool urgent = dest_is_urgent(o->agent, flow, now_ns);
 
 	ev = emit_reserve(struct ln_abi_flow_open);
 	if (!ev)
 		return;
-	fill_header(&ev->h, LN_ABI_FLOW_OPEN, s->agent, now_ns, s->pid, s->tid);
+	fill_header(&ev->h, LN_ABI_FLOW_OPEN, o->agent, now_ns, o->pid, o->tid);
 	ev->flow = *flow;
 	emit_submit(ev, urgent);
 }
@@ -130,17 +130,17 @@ static __always_inline void tell_open(const struct sock_state *s, const struct l
 static __always_inline void tell_roomless(const struct sock_state *s, struct ln_abi_flow *dest)
 {
 	dest->id = s->cookie << 16;
-	dest->netns = s->flow.netns;
+	dest->netns = s->netns;
 	dest->proto = IPPROTO_UDP;
 	dest->flags |= LN_ABI_FLOW_UNCOUNTED;
-	tell_open(s, dest, bpf_ktime_get_ns());
+	tell_open(&s->owner, dest, bpf_ktime_get_ns());
 }
 
 struct flow_counts {
 	__u64 open_ns, tx_bytes, rx_bytes, tx_packets, rx_packets;
 };
 
-static __always_inline void tell_close(const struct sock_state *s, const struct ln_abi_flow *flow,
+static __always_inline void tell_close(const struct owner *o, const struct ln_abi_flow *flow,
 				       const struct flow_counts *counts,
 				       enum ln_abi_outcome outcome)
 {
@@ -148,7 +148,7 @@ static __always_inline void tell_close(const struct sock_state *s, const struct 
 
 	if (!ev)
 		return;
-	fill_header(&ev->h, LN_ABI_FLOW_CLOSE, s->agent, bpf_ktime_get_ns(), s->pid, s->tid);
+	fill_header(&ev->h, LN_ABI_FLOW_CLOSE, o->agent, bpf_ktime_get_ns(), o->pid, o->tid);
 	ev->flow = *flow;
 	ev->open_ns = counts->open_ns;
 	ev->tx_bytes = counts->tx_bytes;
@@ -160,20 +160,17 @@ static __always_inline void tell_close(const struct sock_state *s, const struct 
 	emit_submit(ev, false);
 }
 
-/* Under the lock of the socket (TCP) or of its slots (UDP). */
-static __always_inline __u64 next_flow_id(struct sock_state *s)
+static __always_inline __u64 flow_id(__u64 cookie, __u16 generation)
 {
-	s->generation++;
-	return s->cookie << 16 | s->generation;
+	return cookie << 16 | generation;
 }
 
 /* The end of a connect that failed before its SYN: that leaves no trace in the socket's state. */
-static __always_inline void tcp_never_began(struct sock_state *s)
+static __always_inline void tcp_never_began(const struct tcp_flow *f)
 {
-	struct flow_counts counts = {.open_ns = s->open_ns};
+	struct flow_counts counts = {.open_ns = f->open_ns};
 
-	s->flags &= ~SOCK_OPEN;
-	tell_close(s, &s->flow, &counts, LN_ABI_OUTCOME_UNREACHABLE);
+	tell_close(&f->owner, &f->flow, &counts, LN_ABI_OUTCOME_UNREACHABLE);
 }
 
 /* The UDP flow in a slot, as an event names it. */
@@ -182,15 +179,15 @@ static __always_inline void flow_from_slot(struct ln_abi_flow *flow, const struc
 {
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->id = slot->id;
-	flow->netns = s->flow.netns;
+	flow->netns = s->netns;
 	flow->family = slot->family;
 	flow->proto = IPPROTO_UDP;
 	flow->remote_port = slot->port;
-	flow->local_port = s->flow.local_port;
+	flow->local_port = s->local_port;
 	__builtin_memcpy(flow->remote, slot->addr, 16);
 	if (slot->same_tree)
 		flow->flags |= LN_ABI_FLOW_SAME_TREE;
-	if (s->flags & SOCK_UNCOUNTED)
+	if (s->uncounted)
 		flow->flags |= LN_ABI_FLOW_UNCOUNTED;
 }
 
@@ -208,7 +205,7 @@ static __always_inline void tell_slot_close(const struct sock_state *s, const st
 
 	flow_from_slot(&flow, s, slot);
 	flow.flags |= flags;
-	tell_close(s, &flow, &counts, LN_ABI_OUTCOME_NONE);
+	tell_close(&s->owner, &flow, &counts, LN_ABI_OUTCOME_NONE);
 }
 
 static __always_inline bool slot_is(const struct udp_slot *slot, const struct ln_abi_flow *dest)
@@ -265,15 +262,15 @@ static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 	struct udp_slot *slot, old = {};
 
 	dest->id = 0;
-	dest->netns = s->flow.netns;
+	dest->netns = s->netns;
 	dest->proto = IPPROTO_UDP;
-	if (s->flags & SOCK_UNCOUNTED)
+	if (s->uncounted)
 		dest->flags |= LN_ABI_FLOW_UNCOUNTED;
 	bpf_spin_lock(&u->lock);
 	if (slot_find(u, dest) < 0) {
 		slot = &u->slots[u->next++ & (LN_ABI_UDP_SLOTS - 1)];
 		__builtin_memcpy(&old, slot, sizeof(old));
-		dest->id = slot->id = next_flow_id(s);
+		dest->id = slot->id = flow_id(s->cookie, ++s->generation);
 		slot->open_ns = now_ns;
 		slot->tx_bytes = slot->rx_bytes = slot->tx_packets = slot->rx_packets = 0;
 		slot_set(slot, dest);
@@ -286,7 +283,7 @@ static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 		return;
 	if (old.id)
 		tell_slot_close(s, &old, LN_ABI_FLOW_EVICTED);
-	tell_open(s, dest, now_ns);
+	tell_open(&s->owner, dest, now_ns);
 }
 
 #endif

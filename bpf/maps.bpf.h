@@ -34,24 +34,45 @@ struct {
 	__type(value, struct ln_abi_verdict);
 } verdicts __weak SEC(".maps");
 
-enum sock_bits {
-	SOCK_OPEN = 1,      /* a TCP flow was told and not yet closed */
-	SOCK_UNCOUNTED = 2, /* made outside the cgroups where egress is seen */
-};
-
-/* What a socket of the tree remembers: its owner and its TCP flow. Written in process context at
- * bind, listen, connect and sendmsg, so that softirq code finds the owner. Lives with the socket;
- * an accepted child inherits the listener's. */
-struct sock_state {
+/* Who a flow belongs to. */
+struct owner {
 	__u32 agent;
 	__u32 pid;
 	__u32 tid;
+};
+
+/* A TCP connection that the tree began. A map of our own, not memory of the socket: that takes two
+ * allocations at each connect, and the agent can use up the account that they go to. Written at
+ * connect and adoption; goes with the socket. Made in advance: taking an entry costs a quarter of
+ * making one. Full: told, counted, without an end. */
+struct tcp_flow {
+	struct owner owner;
 	__u16 generation; /* flows on this socket so far */
-	__u16 flags;
-	__u64 cookie;
+	__u16 open;       /* told, and not yet closed */
 	__u64 open_ns;
-	__u64 connects; /* UDP */
 	struct ln_abi_flow flow;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LN_ABI_TCP_FLOWS_MAX);
+	__type(key, __u64); /* socket cookie */
+	__type(value, struct tcp_flow);
+} tcp_flows __weak SEC(".maps");
+
+/* What a socket of the tree remembers: its owner. Written in process context at bind, listen, UDP
+ * connect and sendmsg, so that softirq code finds the owner. Lives with the socket; an accepted
+ * child inherits the listener's. */
+struct sock_state {
+	struct owner owner;
+	__u16 generation; /* UDP flows on this socket so far */
+	__u8 uncounted;   /* made outside the cgroups where egress is seen */
+	__u8 pad;
+	__u16 local_port;
+	__u16 pads[3];
+	__u64 cookie;
+	__u64 netns;
+	__u64 connects; /* UDP */
 };
 
 struct {
@@ -120,8 +141,8 @@ const volatile __u16 cfg_dns_ports[LN_ABI_DNS_PORTS] __weak = {};
 /* 0: on_seed_file collects listening ports; 1: it tells flows. User space. */
 __u32 cfg_seed_pass __weak = 0;
 
-/* User space sets it when it leaves events in the ring on purpose for some milliseconds. */
-__u32 reader_deferred __weak = 0;
+/* Whether the reader must be woken: enum ln_abi_reader. Written by user space. */
+__u32 reader_mode __weak = LN_ABI_READER_WAITS;
 /* Grows with each event that cannot wait, so that the reader can tell why it was woken. */
 __u64 stat_urgent __weak = 0;
 /* What was not told or seen, by enum ln_abi_lost. */

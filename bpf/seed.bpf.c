@@ -67,23 +67,29 @@ static __always_inline bool tree_listens(const struct sock *sk, __u16 port)
 	return bpf_map_lookup_elem(&listen_ports, &key);
 }
 
-/* A TCP connection that is open: told as existing, unless it was accepted. */
-static __always_inline void seed_tcp(const struct sock *sk, struct sock_state *s)
+/* A TCP connection that is open: told as existing, unless it was accepted, or has been told. */
+static __always_inline void seed_tcp(struct sock *sk, const struct owner *owner, __u64 netns)
 {
-	if (!is_connected(sk->__sk_common.skc_state) || (s->flags & SOCK_OPEN) ||
-	    tree_listens(sk, sk->__sk_common.skc_num))
+	struct tcp_flow f = {.owner = *owner, .generation = 1, .open = 1};
+	__u64 cookie;
+
+	if (!is_connected(sk->__sk_common.skc_state) || tree_listens(sk, sk->__sk_common.skc_num))
 		return;
-	s->open_ns = bpf_ktime_get_ns();
-	s->flow.id = next_flow_id(s);
-	s->flow.proto = IPPROTO_TCP;
-	s->flow.flags = LN_ABI_FLOW_EXISTING;
-	remote_from_socket(sk, &s->flow);
-	s->flow.local_port = sk->__sk_common.skc_num;
-	if (addr_is_loopback(s->flow.family, s->flow.remote) &&
-	    tree_listens(sk, s->flow.remote_port))
-		s->flow.flags |= LN_ABI_FLOW_SAME_TREE;
-	s->flags = SOCK_OPEN;
-	tell_open(s, &s->flow, s->open_ns);
+	cookie = bpf_get_socket_cookie(sk);
+	f.open_ns = bpf_ktime_get_ns();
+	f.flow.id = flow_id(cookie, 1);
+	f.flow.netns = netns;
+	f.flow.proto = IPPROTO_TCP;
+	f.flow.flags = LN_ABI_FLOW_EXISTING;
+	remote_from_socket(sk, &f.flow);
+	f.flow.local_port = sk->__sk_common.skc_num;
+	if (addr_is_loopback(f.flow.family, f.flow.remote) && tree_listens(sk, f.flow.remote_port))
+		f.flow.flags |= LN_ABI_FLOW_SAME_TREE;
+	if (bpf_map_lookup_elem(&tcp_flows, &cookie))
+		return;
+	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST))
+		count_lost(LN_ABI_LOST_SOCKETS);
+	tell_open(&f.owner, &f.flow, f.open_ns);
 }
 
 /* A connected UDP socket speaks up with its next datagram, if its packets are seen. If not, it is
@@ -97,7 +103,7 @@ static __always_inline void seed_udp(const struct sock *sk, struct sock_state *s
 	s->connects = 1;
 	if (socket_is_covered(sk))
 		return;
-	s->flags |= SOCK_UNCOUNTED;
+	s->uncounted = 1;
 	remote_from_socket(sk, &dest);
 	dest.local_port = sk->__sk_common.skc_num;
 	tell_roomless(s, &dest);
@@ -108,18 +114,20 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
-	const struct ln_abi_task *owner;
+	const struct ln_abi_task *known;
+	struct owner owner = {};
 	struct sock_state *s;
 	struct socket *socket;
 	struct sock *sk;
-	__u32 pid;
+	__u64 netns = 0;
 
 	if (!task || !file)
 		return 0;
-	pid = task->tgid;
-	owner = bpf_map_lookup_elem(&tasks, &pid);
-	if (!owner)
+	owner.pid = owner.tid = task->tgid;
+	known = bpf_map_lookup_elem(&tasks, &owner.pid);
+	if (!known)
 		return 0;
+	owner.agent = known->agent;
 	socket = bpf_sock_from_file(file);
 	if (!socket)
 		return 0;
@@ -139,6 +147,12 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 			count_lost(LN_ABI_LOST_SOCKETS);
 		return 0;
 	}
+	if (bpf_core_field_exists(struct net, net_cookie))
+		netns = sk->__sk_common.skc_net.net->net_cookie;
+	if (sk->sk_protocol == IPPROTO_TCP && sk->__sk_common.skc_state != BPF_TCP_LISTEN) {
+		seed_tcp(sk, &owner, netns);
+		return 0;
+	}
 	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {
 		count_lost(LN_ABI_LOST_SOCKETS);
@@ -146,17 +160,11 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 	}
 	if (!s->cookie) {
 		s->cookie = bpf_get_socket_cookie(sk);
-		if (bpf_core_field_exists(struct net, net_cookie))
-			s->flow.netns = sk->__sk_common.skc_net.net->net_cookie;
+		s->netns = netns;
 	}
-	if (!s->pid) {
-		s->agent = owner->agent;
-		s->pid = pid;
-		s->tid = pid;
-	}
-	if (sk->sk_protocol == IPPROTO_TCP)
-		seed_tcp(sk, s);
-	else
+	if (!s->owner.pid)
+		s->owner = owner;
+	if (sk->sk_protocol == IPPROTO_UDP)
 		seed_udp(sk, s);
 	return 0;
 }

@@ -205,7 +205,7 @@ __noinline int count_from_egress(struct __sk_buff *skb)
 		return 0;
 	}
 	if (p.dest.local_port)
-		s->flow.local_port = p.dest.local_port;
+		s->local_port = p.dest.local_port;
 	slot_open(s, u, &p.dest, bpf_ktime_get_ns());
 	slot_count(u, &p, true, datagrams(skb), &slot);
 	return p.dest.remote_port | by_socket;
@@ -225,7 +225,8 @@ static __always_inline void copy_dns(struct __sk_buff *skb, const struct sock_st
 		count_lost(LN_ABI_LOST_RING);
 		return;
 	}
-	fill_header(&ev->h, LN_ABI_DNS, s->agent, bpf_ktime_get_ns(), s->pid, s->tid);
+	fill_header(&ev->h, LN_ABI_DNS, s->owner.agent, bpf_ktime_get_ns(), s->owner.pid,
+		    s->owner.tid);
 	ev->h.flags = flags;
 	ev->flow = *flow;
 	ev->pad = 0;
@@ -294,7 +295,7 @@ int on_egress(struct __sk_buff *skb)
 	if (!udp_socket(skb, &sk, &s, &u))
 		return PASS;
 	if (u && read_udp(skb, true, &p) && slot_count(u, &p, true, datagrams(skb), &slot)) {
-		s->flow.local_port = p.dest.local_port;
+		s->local_port = p.dest.local_port;
 		port = slot.port;
 	} else {
 		port = count_from_egress(skb);
@@ -343,9 +344,10 @@ static __always_inline enum ln_abi_outcome tcp_outcome(const struct sock *sk)
 	return LN_ABI_OUTCOME_ABORTED;
 }
 
+/* The port that the socket was bound to: skc_num is gone by now (inet_put_port). */
 static __always_inline void local_from_socket(const struct sock *sk, struct ln_abi_flow *flow)
 {
-	flow->local_port = sk->__sk_common.skc_num;
+	flow->local_port = bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
 	if (flow->family == 4)
 		bpf_core_read(flow->local, 4, &sk->__sk_common.skc_rcv_saddr);
 	else
@@ -363,11 +365,11 @@ static __always_inline __u64 tcp_received(const struct sock *sk)
 	return bytes && fin ? bytes - 1 : bytes;
 }
 
-static __always_inline void tcp_closed(const struct sock *sk, struct sock_state *s)
+static __always_inline void tcp_closed(const struct sock *sk, struct tcp_flow *f)
 {
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
 	struct flow_counts counts = {
-	    .open_ns = s->open_ns,
+	    .open_ns = f->open_ns,
 	    /* without what was sent twice */
 	    .tx_bytes = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans),
 	    .rx_bytes = tcp_received(sk),
@@ -375,8 +377,36 @@ static __always_inline void tcp_closed(const struct sock *sk, struct sock_state 
 	    .rx_packets = BPF_CORE_READ(tp, segs_in),
 	};
 
-	s->flags &= ~SOCK_OPEN;
-	tell_close(s, &s->flow, &counts, tcp_outcome(sk));
+	f->open = 0;
+	local_from_socket(sk, &f->flow);
+	tell_close(&f->owner, &f->flow, &counts, tcp_outcome(sk));
+}
+
+/* A listener gets its mark; also one that was never bound by name. */
+static __always_inline void mark_listener(struct sock *sk)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 pid = pid_tgid >> 32;
+	const struct ln_abi_task *task = bpf_map_lookup_elem(&tasks, &pid);
+	struct sock_state *s;
+
+	if (!task)
+		return;
+	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s) {
+		count_lost(LN_ABI_LOST_SOCKETS);
+		return;
+	}
+	s->owner.agent = task->agent;
+	s->owner.pid = pid;
+	s->owner.tid = pid_tgid;
+}
+
+/* A socket that nobody asked for its cookie is none of ours: one read for all others. */
+static __always_inline struct tcp_flow *tcp_find(const struct sock *sk, __u64 *cookie)
+{
+	*cookie = sk->__sk_common.skc_cookie.counter;
+	return *cookie ? bpf_map_lookup_elem(&tcp_flows, cookie) : 0;
 }
 
 /* The move to TCP_CLOSE happens exactly once in the life of a connection, however it ends, and the
@@ -384,38 +414,16 @@ static __always_inline void tcp_closed(const struct sock *sk, struct sock_state 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_tcp_state, struct sock *sk, int from, int to)
 {
-	struct sock_state *s;
+	struct tcp_flow *f;
+	__u64 cookie;
 
-	if (to == BPF_TCP_LISTEN) {
-		__u64 pid_tgid = bpf_get_current_pid_tgid();
-		__u32 pid = pid_tgid >> 32;
-		const struct ln_abi_task *owner = bpf_map_lookup_elem(&tasks, &pid);
-
-		if (!owner)
-			return 0;
-		s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		if (!s) {
-			count_lost(LN_ABI_LOST_SOCKETS);
-			return 0;
-		}
-		/* Accepted connections inherit this memory: it must not hold a flow. */
-		if (s->flags & SOCK_OPEN)
-			tcp_never_began(s);
-		s->agent = owner->agent;
-		s->pid = pid;
-		s->tid = pid_tgid;
+	if (to == BPF_TCP_LISTEN)
+		mark_listener(sk);
+	if (to != BPF_TCP_CLOSE)
 		return 0;
-	}
-	if (to != BPF_TCP_ESTABLISHED && to != BPF_TCP_CLOSE)
-		return 0;
-	s = bpf_sk_storage_get(&socks, sk, 0, 0);
-	if (!s || !(s->flags & SOCK_OPEN))
-		return 0;
-	if (to == BPF_TCP_ESTABLISHED) {
-		local_from_socket(sk, &s->flow);
-		return 0;
-	}
-	tcp_closed(sk, s);
+	f = tcp_find(sk, &cookie);
+	if (f && f->open)
+		tcp_closed(sk, f);
 	return 0;
 }
 
@@ -426,9 +434,14 @@ int BPF_PROG(on_tcp_state, struct sock *sk, int from, int to)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(on_tcp_destroy, struct sock *sk)
 {
-	struct sock_state *s = bpf_sk_storage_get(&socks, sk, 0, 0);
+	struct tcp_flow *f;
+	__u64 cookie;
 
-	if (s && s->flags & SOCK_OPEN)
-		tcp_closed(sk, s);
+	f = tcp_find(sk, &cookie);
+	if (!f)
+		return 0;
+	if (f->open)
+		tcp_closed(sk, f);
+	bpf_map_delete_elem(&tcp_flows, &cookie);
 	return 0;
 }

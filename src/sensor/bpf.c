@@ -158,11 +158,10 @@ static int load_error(int code, struct ln_error *err)
 		    err, ENOTSUP,
 		    "this kernel has no BTF (/sys/kernel/btf/vmlinux); use a kernel "
 		    "with CONFIG_DEBUG_INFO_BTF, or --sensor=poll");
-	return ln_error_set(
-	    err, code,
-	    "the kernel refuses to load the probes (%s); "
-	    "use --sensor=poll",
-	    strerror(code));
+	return ln_error_set(err, code,
+			    "the kernel refuses to load the probes (%s); "
+			    "use --sensor=poll",
+			    strerror(code));
 }
 
 static int load(struct ln_bpf *b, const uint16_t *dns_ports, size_t n, struct ln_error *err)

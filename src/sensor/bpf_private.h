@@ -42,13 +42,14 @@ struct ln_bpf {
 
 	int epoll_fd, timer_fd;
 	struct ring_buffer *ring;
-	bool deferred; /* events are left in the ring until the timer fires */
+	unsigned long *positions; /* owned mapping: how far the ring is read and written */
+	enum ln_abi_reader mode;
 	uint64_t urgent_seen;
 	uint64_t lost_seen[LN_ABI_LOST_COUNT];
 	struct ln_decoder decoder;
 	ln_event_fn fn; /* during a drain */
 	void *user;
-	uint64_t undecodable;
+	uint64_t undecodable, undecodable_seen;
 
 	struct ln_bpf_adopted *adopted; /* owned */
 	size_t n_adopted, cap_adopted;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waiting for the ring buffer without being woken for everything. A wake-up for an ordinary event
- * starts a timer, and the ring is drained when it fires: meanwhile the kernel finds unread events
- * before its own and wakes nobody. An urgent event (stat_urgent grew) is drained at once. The ring
- * is watched edge-triggered, or unread events would keep the descriptor ready.
+ * Waiting for the ring buffer without being woken for everything; enum ln_abi_reader is the word to
+ * the kernel side. A wake-up for an ordinary event starts a timer, and the ring is read when it
+ * fires (DEFERS). An urgent event (stat_urgent grew) is read at once; then the next look comes by
+ * timer in a quarter of a millisecond, and nobody wakes us for it (RETURNS), until such a look
+ * finds nothing urgent (WAITS). The ring is watched edge-triggered, or unread events would keep the
+ * descriptor ready.
  */
 #include "bpf_private.h"
 
@@ -11,12 +13,14 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <bpf/libbpf.h>
 #include "base/clock.h"
 #include "linnet.skel.h"
 
-#define DEFER_NS (50 * LN_NS_PER_MS)
+#define DEFER_NS  (50 * LN_NS_PER_MS)
+#define RETURN_NS (LN_NS_PER_MS / 4)
 
 static int on_record(void *ctx, void *record, size_t len)
 {
@@ -36,10 +40,16 @@ int ln_bpf_ring_open(struct ln_bpf *b, struct ln_error *err)
 	struct epoll_event ring_ev = {.events = EPOLLIN | EPOLLET, .data.u32 = 1};
 	struct epoll_event timer_ev = {.events = EPOLLIN, .data.u32 = 2};
 	int ring_fd = bpf_map__fd(b->skel->maps.events);
+	long page = sysconf(_SC_PAGESIZE);
+	void *positions;
 
 	b->ring = ring_buffer__new(ring_fd, on_record, b, NULL);
 	if (!b->ring)
 		return ln_error_set(err, errno, "cannot map the event buffer: %s", strerror(errno));
+	positions = mmap(NULL, 2 * (size_t)page, PROT_READ, MAP_SHARED, ring_fd, 0);
+	if (positions == MAP_FAILED)
+		return ln_error_set(err, errno, "cannot map the event buffer: %s", strerror(errno));
+	b->positions = positions;
 	b->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	b->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (b->epoll_fd < 0 || b->timer_fd < 0 ||
@@ -53,6 +63,9 @@ void ln_bpf_ring_close(struct ln_bpf *b)
 {
 	ring_buffer__free(b->ring);
 	b->ring = NULL;
+	if (b->positions)
+		munmap(b->positions, 2 * (size_t)sysconf(_SC_PAGESIZE));
+	b->positions = NULL;
 	ln_closep(&b->epoll_fd);
 	ln_closep(&b->timer_fd);
 }
@@ -75,56 +88,112 @@ static uint64_t urgent_now(struct ln_bpf *b)
 	return __atomic_load_n(&b->skel->bss->stat_urgent, __ATOMIC_RELAXED);
 }
 
-static void tell_losses(struct ln_bpf *b)
+/* The kernel side reads the mode after it has reserved a record and counted what is urgent; we look
+ * at both after the mode is out. So whoever comes second sees the first. */
+static void set_mode(struct ln_bpf *b, enum ln_abi_reader mode)
 {
-	for (int i = 0; i < LN_ABI_LOST_COUNT; i++) {
-		uint64_t now = __atomic_load_n(&b->skel->bss->stat_lost[i], __ATOMIC_RELAXED);
-		struct ln_event ev = {
-		    .kind = LN_EVENT_LOST,
-		    .time_ns = ln_clock_mono_ns(),
-		    .wall_ns = ln_clock_wall_ns(),
-		    .lost = {.reason = ln_decode_lost_text(i), .count = now - b->lost_seen[i]},
-		};
-
-		if (now == b->lost_seen[i])
-			continue;
-		b->lost_seen[i] = now;
-		b->fn(&ev, b->user);
-	}
+	b->mode = mode;
+	__atomic_store_n(&b->skel->bss->reader_mode, mode, __ATOMIC_SEQ_CST);
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
-int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user)
+/* Bytes in the ring, those of records not yet submitted included. The consumer's position is at the
+ * start of the mapping, the producer's a page later (kernel/bpf/ringbuf.c, struct bpf_ringbuf). */
+static unsigned long unread(const struct ln_bpf *b)
+{
+	const unsigned long *consumer = b->positions;
+	const unsigned long *producer = consumer + sysconf(_SC_PAGESIZE) / sizeof(*consumer);
+
+	return __atomic_load_n(producer, __ATOMIC_ACQUIRE) -
+	       __atomic_load_n(consumer, __ATOMIC_ACQUIRE);
+}
+
+static void tell_loss(struct ln_bpf *b, const char *reason, uint64_t now, uint64_t *seen)
+{
+	struct ln_event ev = {
+	    .kind = LN_EVENT_LOST,
+	    .time_ns = ln_clock_mono_ns(),
+	    .wall_ns = ln_clock_wall_ns(),
+	    .lost = {.reason = reason, .count = now - *seen},
+	};
+
+	if (now == *seen)
+		return;
+	*seen = now;
+	b->fn(&ev, b->user);
+}
+
+static void tell_losses(struct ln_bpf *b)
+{
+	for (int i = 0; i < LN_ABI_LOST_COUNT; i++)
+		tell_loss(b, ln_decode_lost_text(i),
+			  __atomic_load_n(&b->skel->bss->stat_lost[i], __ATOMIC_RELAXED),
+			  &b->lost_seen[i]);
+	tell_loss(b, "a record of the kernel side could not be read", b->undecodable,
+		  &b->undecodable_seen);
+}
+
+static int consume(struct ln_bpf *b)
 {
 	int n;
 
-	b->fn = fn;
-	b->user = user;
-	b->deferred = false;
-	__atomic_store_n(&b->skel->bss->reader_deferred, 0, __ATOMIC_SEQ_CST);
-	b->urgent_seen = urgent_now(b);
-	b->decoder.wall_offset_ns = (int64_t)(ln_clock_wall_ns() - ln_clock_mono_ns());
-	ln_bpf_adopted_tell(b, fn, user);
 	do {
 		n = ring_buffer__consume(b->ring);
 		/* The kernel wakes nobody while it sees unread events. Our position must be out
 		 * before we look for the last time, or an event could fall between the two. */
 		atomic_thread_fence(memory_order_seq_cst);
 	} while (n > 0);
+	return n;
+}
+
+int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user)
+{
+	uint64_t urgent;
+	int r;
+
+	b->fn = fn;
+	b->user = user;
+	set_mode(b, LN_ABI_READER_RETURNS);
+	urgent = urgent_now(b);
+	b->decoder.wall_offset_ns = (int64_t)(ln_clock_wall_ns() - ln_clock_mono_ns());
+	ln_bpf_adopted_tell(b, fn, user);
+	r = consume(b);
+	if (r == 0 && urgent == b->urgent_seen) {
+		set_mode(b, LN_ABI_READER_WAITS);
+		r = consume(b);
+	}
 	tell_losses(b);
-	return n < 0 ? n : 0;
+	/* More of the kind is likely; or a record is reserved but not yet submitted, and who does
+	 * so may have seen a mode in which it wakes nobody. */
+	if (urgent != b->urgent_seen || unread(b) > 0) {
+		b->urgent_seen = urgent;
+		set_mode(b, LN_ABI_READER_RETURNS);
+		set_timer(b, RETURN_NS);
+	}
+	return r;
 }
 
 /* Leaves what is there for later. False: something urgent came in meanwhile. */
 static bool defer(struct ln_bpf *b)
 {
-	if (b->deferred)
-		return urgent_now(b) == b->urgent_seen;
-	__atomic_store_n(&b->skel->bss->reader_deferred, 1, __ATOMIC_SEQ_CST);
-	atomic_thread_fence(memory_order_seq_cst);
+	set_mode(b, LN_ABI_READER_DEFERS);
 	if (urgent_now(b) != b->urgent_seen)
 		return false;
-	b->deferred = true;
 	set_timer(b, DEFER_NS);
+	return true;
+}
+
+/* Whether a wake-up that is not the timer's is a reason to read now. */
+static bool must_read(struct ln_bpf *b)
+{
+	switch (b->mode) {
+	case LN_ABI_READER_WAITS:
+		return urgent_now(b) != b->urgent_seen || !defer(b);
+	case LN_ABI_READER_DEFERS:
+		return true; /* urgent, or a ring that is half full */
+	case LN_ABI_READER_RETURNS:
+		return unread(b) > LN_ABI_RING_BYTES / 2;
+	}
 	return true;
 }
 
@@ -143,10 +212,7 @@ int ln_bpf_ring_dispatch(struct ln_bpf *b, ln_event_fn fn, void *user)
 		if (read(b->timer_fd, &ticks, sizeof(ticks)) == sizeof(ticks))
 			due = true;
 	}
-	/* Woken again while deferring means urgent, or a ring that is half full. */
-	if (n > 0 && !due && !b->deferred && defer(b))
-		return 0;
-	if (n == 0)
-		return 0;
-	return ln_bpf_ring_drain(b, fn, user);
+	if (due || (n > 0 && must_read(b)))
+		return ln_bpf_ring_drain(b, fn, user);
+	return 0;
 }
