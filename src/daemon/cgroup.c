@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -122,6 +123,17 @@ int ln_cgroup_make(pid_t owner, struct ln_error *err, struct ln_cgroup *ret)
 	c.parent_fd = LN_TAKE_FD(parent);
 	*ret = c;
 	return 0;
+}
+
+pid_t ln_cgroup_fork(const struct ln_cgroup *c)
+{
+	struct clone_args args = {
+	    .flags = CLONE_INTO_CGROUP,
+	    .exit_signal = SIGCHLD,
+	    .cgroup = (uint64_t)c->fd,
+	};
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
 int ln_cgroup_enter(const struct ln_cgroup *c, pid_t pid, struct ln_error *err)

@@ -25,6 +25,10 @@ struct ln_cgroup {
 int ln_cgroup_root(struct ln_error *err, int *ret_fd);
 /* Makes `linnet-<owner>` below the calling process's own cgroup. */
 int ln_cgroup_make(pid_t owner, struct ln_error *err, struct ln_cgroup *ret);
+/* fork(2), with the child born in the cgroup: moving a process makes the kernel wait some 10 ms for
+ * all CPUs (clone3(2), CLONE_INTO_CGROUP, Linux 5.7). -1 and errno as fork. The C library's
+ * fork handlers do not run: the child of a process with one thread only. */
+pid_t ln_cgroup_fork(const struct ln_cgroup *c);
 int ln_cgroup_enter(const struct ln_cgroup *c, pid_t pid, struct ln_error *err);
 /* Reads "populated" of an open cgroup.events. 1, 0, or -errno. */
 int ln_cgroup_populated(int events_fd);

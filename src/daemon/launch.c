@@ -100,12 +100,14 @@ static int compare_ints(const void *a, const void *b)
 }
 
 /* Descriptors that the caller passed are the agent's: if linnet kept copies, whoever waits for the
- * end of such a pipe would wait for linnet. Called before linnet opens anything else. */
-static void close_inherited(const struct channels *ch)
+ * end of such a pipe would wait for linnet. Called before linnet opens more than its cgroup. */
+static void close_inherited(const struct channels *ch, const struct ln_cgroup *cgroup)
 {
-	int keep[sizeof(*ch) / sizeof(int)], from = STDERR_FILENO + 1;
+	int keep[sizeof(*ch) / sizeof(int) + 2], from = STDERR_FILENO + 1;
 
-	memcpy(keep, ch, sizeof(keep));
+	memcpy(keep, ch, sizeof(*ch));
+	keep[LN_ARRAY_SIZE(keep) - 2] = cgroup->parent_fd;
+	keep[LN_ARRAY_SIZE(keep) - 1] = cgroup->fd;
 	qsort(keep, LN_ARRAY_SIZE(keep), sizeof(keep[0]), compare_ints);
 	for (size_t i = 0; i < LN_ARRAY_SIZE(keep); i++) {
 		if (keep[i] > from)
@@ -282,27 +284,36 @@ static int give_up(struct ln_supervisor *s, struct channels *ch, bool kill_monit
 	return s->start_signal ? LN_EXIT_SIGNAL + s->start_signal : LN_EXIT_FAILED;
 }
 
+/* The agent's process, in a cgroup of its own where there can be one. */
+static pid_t fork_agent(bool own_cgroup, struct ln_cgroup *cgroup)
+{
+	struct ln_error why = {0};
+	int r = own_cgroup ? ln_cgroup_make(getpid(), &why, cgroup) : -1;
+	pid_t pid = r == 0 ? ln_cgroup_fork(cgroup) : fork();
+
+	if (pid < 0 && r == 0) {
+		/* A kernel before 5.7, or one that wants no process born there. */
+		pid = fork();
+		r = pid > 0 ? ln_cgroup_enter(cgroup, pid, &why) : 0;
+	}
+	if (own_cgroup && r < 0 && pid > 0)
+		ln_log(LN_LOG_WARNING, "bytes are not counted: %s", why.text);
+	return pid;
+}
+
 static int start(const struct ln_launch_config *c, struct channels *ch, const struct inherited *in,
 		 struct ln_cgroup *cgroup, struct ln_supervisor *s, struct ln_error *err)
 {
 	bool root = geteuid() == 0;
 
-	s->agent = fork();
+	s->agent = fork_agent(root && c->watch.kind->cgroup, cgroup);
 	if (s->agent == 0)
 		_exit(become_agent(c, ch, in));
 	if (s->agent < 0) {
 		s->agent = 0;
 		return ln_error_set(err, errno, "no process can be made: %s", strerror(errno));
 	}
-	close_inherited(ch);
-	if (root && c->watch.kind->cgroup) {
-		struct ln_error why = {0};
-		int r = ln_cgroup_make(getpid(), &why, cgroup);
-		if (r == 0)
-			r = ln_cgroup_enter(cgroup, s->agent, &why);
-		if (r < 0)
-			ln_log(LN_LOG_WARNING, "bytes are not counted: %s", why.text);
-	}
+	close_inherited(ch, cgroup);
 	s->monitor = fork();
 	if (s->monitor == 0)
 		_exit(become_monitor(c, ch, cgroup, s->agent));
