@@ -14,7 +14,7 @@
 #define LN_ABI_TASKS_MAX     65536 /* tracked thread groups */
 #define LN_ABI_TCP_FLOWS_MAX 65536 /* connections of the tree */
 #define LN_ABI_VERDICTS_MAX  16384 /* destinations whose wake-up is settled */
-#define LN_ABI_RING_BYTES    (2 << 20)
+#define LN_ABI_RING_BYTES    (1 << 20)
 #define LN_ABI_UDP_SLOTS     8    /* destinations counted at once on one UDP socket */
 #define LN_ABI_EXE_MAX       2048 /* path components, leaf first, NUL after each */
 #define LN_ABI_ARGS_MAX      4096 /* argument vector as in /proc/PID/cmdline */

@@ -272,6 +272,7 @@ void ln_engine_summary(const struct ln_engine *e, struct ln_engine_summary *ret)
 {
 	*ret = e->sum;
 	ret->destinations = e->destinations.n;
+	ret->flows_open = ln_flows_count(e);
 	ret->names_evicted = ln_names_evicted(e->names);
 	ret->processes_refused = ln_tree_refused(e->tree);
 }

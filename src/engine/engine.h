@@ -34,6 +34,7 @@ struct ln_engine_config {
 /* Sums for the end of a run. */
 struct ln_engine_summary {
 	uint64_t flows, destinations, violations, repeats;
+	uint64_t flows_open; /* whose end has not been seen, and may still come */
 	uint64_t by_verdict[LN_VERDICT_COUNT];
 	uint64_t tx_bytes, rx_bytes;
 	uint64_t dns_queries, dns_unexpected, dns_malformed;

@@ -261,9 +261,12 @@ static void on_summary(struct ln_sink *s, const struct ln_engine_summary *sum,
 	begin(c);
 	ln_buf_adds(&c->text, "linnet: summary\n");
 	add_row(c, "connections");
-	ln_buf_addf(&c->text, "%llu to %s%llu destination%s\n", (unsigned long long)sum->flows,
+	ln_buf_addf(&c->text, "%llu to %s%llu destination%s", (unsigned long long)sum->flows,
 		    sum->destinations_over ? "more than " : "",
 		    (unsigned long long)sum->destinations, sum->destinations == 1 ? "" : "s");
+	if (sum->flows_open > 0)
+		ln_buf_addf(&c->text, ", %llu still open", (unsigned long long)sum->flows_open);
+	ln_buf_addc(&c->text, '\n');
 	add_row(c, "violations");
 	ln_buf_addf(&c->text, "%llu", (unsigned long long)sum->violations);
 	if (sum->repeats > 0)

@@ -483,6 +483,7 @@ void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_en
 		uint64_t n;
 	} sums[] = {
 	    {"flows", sum->flows},
+	    {"flows_open", sum->flows_open},
 	    {"destinations", sum->destinations},
 	    {"violations", sum->violations},
 	    {"repeats", sum->repeats},

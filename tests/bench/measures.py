@@ -179,20 +179,21 @@ def losses(lab, sizes):
         begin = time.monotonic()
         run.end()
         drained = time.monotonic() - begin
-        opens = closes = others = lost = dropped = 0
+        opens = closes = others = lost = dropped = still_open = 0
         for record in run.records():
             opens += record["type"] == "flow-open"
             closes += record["type"] == "flow-close"
             others += record["type"] == "process"
             if record["type"] == "summary":
                 lost, dropped = record["lost"], record["log_dropped"]
+                still_open = record["flows_open"]
         made = 2 * said["made"]
         # exec and exit of the first process; four children fork and exit.
-        unaccounted = made + 10 - (opens + closes + others + lost)
+        unaccounted = made + 10 - (opens + closes + others + lost + still_open)
         yield row(f"events lost at {name}", lost + dropped, f"of {made}",
                   goal=("==", 0),
                   note=f"{said['n'] / said['ns'] * 1e9:.0f} a second; {opens} opens, {closes} "
-                  f"closes of {said['made']}; linnet was done {drained:.2f} s later")
+                  f"closes of {said['made']}, {still_open} still open; linnet was done {drained:.2f} s later")
         yield row(f"events neither seen nor counted as lost, {name}", abs(unaccounted) + dropped,
                   f"of {made}", bar=("==", 0))
 

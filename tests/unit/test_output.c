@@ -271,6 +271,11 @@ static void test_console_summary(void **state)
 					  "  DNS queries       5, 1 unexpected\n"
 					  "  losses            none\n"
 					  "  rules never used  none\n");
+	sum.flows_open = 2;
+	cap.sink->ops->summary(cap.sink, &sum, NULL, 0);
+	next_write();
+	assert_has(cap.text, "12 to 4 destinations, 2 still open\n");
+	sum.flows_open = 0;
 	sum.destinations_over = true;
 	cap.sink->ops->summary(cap.sink, &sum, NULL, 0);
 	next_write();
