@@ -148,7 +148,12 @@ struct socket {
 	struct sock *sk;
 };
 
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+};
+
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
 	__u64 bytes_received;

@@ -322,13 +322,10 @@ int on_ingress(struct __sk_buff *skb)
 	return PASS;
 }
 
-static __always_inline enum ln_abi_outcome tcp_outcome(const struct sock *sk)
+static __always_inline enum ln_abi_outcome tcp_outcome(const struct tcp_sock *tp, int err)
 {
-	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
-	int err = sk->sk_err;
-
 	/* The SYN counts: none came back, nothing was ever acknowledged. */
-	if (BPF_CORE_READ(tp, bytes_acked)) {
+	if (tp->bytes_acked) {
 		if (err == ECONNRESET || err == EPIPE)
 			return LN_ABI_OUTCOME_RESET;
 		if (err == ETIMEDOUT)
@@ -339,47 +336,48 @@ static __always_inline enum ln_abi_outcome tcp_outcome(const struct sock *sk)
 		return LN_ABI_OUTCOME_REFUSED;
 	if (err == ETIMEDOUT)
 		return LN_ABI_OUTCOME_TIMED_OUT;
-	if (err == EHOSTUNREACH || err == ENETUNREACH || !BPF_CORE_READ(tp, segs_out))
+	if (err == EHOSTUNREACH || err == ENETUNREACH || !tp->segs_out)
 		return LN_ABI_OUTCOME_UNREACHABLE;
 	return LN_ABI_OUTCOME_ABORTED;
 }
 
 /* The port that the socket was bound to: skc_num is gone by now (inet_put_port). */
-static __always_inline void local_from_socket(const struct sock *sk, struct ln_abi_flow *flow)
+static __always_inline void local_from_socket(const struct sock *sk, const struct tcp_sock *tp,
+					      struct ln_abi_flow *flow)
 {
-	flow->local_port = bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
+	flow->local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 	if (flow->family == 4)
-		bpf_core_read(flow->local, 4, &sk->__sk_common.skc_rcv_saddr);
+		*(__u32 *)flow->local = sk->__sk_common.skc_rcv_saddr;
 	else
 		bpf_core_read(flow->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
 }
 
 /* A FIN that came in takes one number of the sequence space, and bytes_received counts it
  * (net/ipv4/tcp_input.c, tcp_rcv_nxt_update); tcp_fin leaves SOCK_DONE behind. */
-static __always_inline __u64 tcp_received(const struct sock *sk)
+static __always_inline __u64 tcp_received(const struct sock *sk, const struct tcp_sock *tp)
 {
-	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
-	__u64 bytes = BPF_CORE_READ(tp, bytes_received);
 	bool fin = sk->__sk_common.skc_flags & 1UL << SOCK_DONE;
 
-	return bytes && fin ? bytes - 1 : bytes;
+	return tp->bytes_received && fin ? tp->bytes_received - 1 : tp->bytes_received;
 }
 
-static __always_inline void tcp_closed(const struct sock *sk, struct tcp_flow *f)
+static __always_inline void tcp_closed(struct sock *sk, struct tcp_flow *f)
 {
-	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
-	struct flow_counts counts = {
-	    .open_ns = f->open_ns,
-	    /* without what was sent twice */
-	    .tx_bytes = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans),
-	    .rx_bytes = tcp_received(sk),
-	    .tx_packets = BPF_CORE_READ(tp, segs_out),
-	    .rx_packets = BPF_CORE_READ(tp, segs_in),
-	};
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	enum ln_abi_outcome outcome = LN_ABI_OUTCOME_ABORTED;
+	struct flow_counts counts = {.open_ns = f->open_ns};
 
+	if (tp) {
+		counts.tx_bytes =
+		    tp->bytes_sent - tp->bytes_retrans; /* without what was sent twice */
+		counts.rx_bytes = tcp_received(sk, tp);
+		counts.tx_packets = tp->segs_out;
+		counts.rx_packets = tp->segs_in;
+		local_from_socket(sk, tp, &f->flow);
+		outcome = tcp_outcome(tp, sk->sk_err);
+	}
 	f->open = 0;
-	local_from_socket(sk, &f->flow);
-	tell_close(&f->owner, &f->flow, &counts, tcp_outcome(sk));
+	tell_close(&f->owner, &f->flow, &counts, outcome);
 }
 
 /* A listener gets its mark; also one that was never bound by name. */
