@@ -65,12 +65,14 @@ def read_lines(descriptor, items):
     closes."""
     if isinstance(items, str):
         items = Items(items)
+    # Its own: were the caller's closed meanwhile, the number could come to mean another one.
+    own = os.dup(descriptor)
 
     def pump():
         pending = b""
         while True:
             try:
-                more = os.read(descriptor, 65536)
+                more = os.read(own, 65536)
             except OSError:  # a terminal whose other side is gone
                 more = b""
             if not more:
@@ -80,6 +82,7 @@ def read_lines(descriptor, items):
                 items.add(line.decode(errors="surrogateescape"))
         if pending:
             items.add(pending.decode(errors="surrogateescape"))
+        os.close(own)
         items.close()
 
     threading.Thread(target=pump, daemon=True).start()
