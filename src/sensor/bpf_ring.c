@@ -151,6 +151,8 @@ int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user)
 	uint64_t urgent;
 	int r;
 
+	/* From the first look on, the privileges are gone and nothing more can be attached. */
+	ln_closep(&b->cgroup_root_fd);
 	b->fn = fn;
 	b->user = user;
 	set_mode(b, LN_ABI_READER_RETURNS);

@@ -47,6 +47,15 @@ def test_the_monitor_has_no_privilege(monitored):
     assert status["NoNewPrivs"] == "1"
 
 
+def test_the_monitor_holds_no_directory(monitored):
+    """Such as the root of the cgroup tree, on which the probes were attached."""
+    watch, monitors = monitored
+    watch.wait_record(type="process")  # told by the first look at the events
+    folder = f"/proc/{unprivileged(monitors)}/fd"
+    held = {fd: os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)}
+    assert held and not [path for fd, path in held.items() if os.path.isdir(f"{folder}/{fd}")], held
+
+
 def test_the_monitor_is_not_the_agents_user(start):
     watch = start.run(WEATHER_ONLY, "sh", "-c", "read line", stdin=subprocess.PIPE,
                       options=["--user", "nobody"])
