@@ -88,8 +88,7 @@ _Static_assert(sizeof(struct ln_abi_exit) == 32, "abi");
 #define LN_ABI_FLOW_SAME_TREE 0x0002 /* loopback, and the listener belongs to the same agent */
 #define LN_ABI_FLOW_MPTCP     0x0004
 #define LN_ABI_FLOW_UNCOUNTED 0x0008 /* no egress hook covers this socket: bytes unknown */
-#define LN_ABI_FLOW_MAPPED    0x0010 /* IPv4 address on an IPv6 socket */
-#define LN_ABI_FLOW_EVICTED   0x0020 /* close: only the counting ended, see LN_ABI_UDP_SLOTS */
+#define LN_ABI_FLOW_EVICTED   0x0010 /* close: only the counting ended, see LN_ABI_UDP_SLOTS */
 
 enum ln_abi_outcome {
 	LN_ABI_OUTCOME_NONE,      /* UDP: nothing to tell */

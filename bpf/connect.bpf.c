@@ -15,14 +15,6 @@ static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
 	return bpf_map_lookup_elem(&tasks, &pid);
 }
 
-static __always_inline void set_owner(struct owner *o, const struct ln_abi_task *task,
-				      __u64 pid_tgid)
-{
-	o->agent = task->agent;
-	o->pid = pid_tgid >> 32;
-	o->tid = pid_tgid;
-}
-
 /* The socket's memory of its owner, made or renewed for the caller. NULL: no memory, counted. */
 static __always_inline struct sock_state *own_socket(struct bpf_sock_addr *ctx,
 						     const struct ln_abi_task *owner,
@@ -67,9 +59,9 @@ static __always_inline void dest_from_context(struct bpf_sock_addr *ctx, __u8 fa
 	/* 0.0.0.0 is the address that the socket is bound to, and else loopback. */
 	if (family == 4)
 		addr_from_v4(dest, ctx->user_ip4 || !ctx->sk ? ctx->user_ip4 : ctx->sk->src_ip4);
-	else if (addr_from_words(dest, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
-				 ctx->user_ip6[3]))
-		dest->flags |= LN_ABI_FLOW_MAPPED;
+	else
+		addr_from_words(dest, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
+				ctx->user_ip6[3]);
 	dest->proto = ctx->protocol;
 	dest->remote_port = bpf_ntohs(ctx->user_port);
 }

@@ -8,6 +8,14 @@
 /* At first sight a destination is quiet for this long: the reader is awake by then. */
 #define FIRST_SIGHT_NS (100ULL * 1000 * 1000)
 
+static __always_inline void set_owner(struct owner *o, const struct ln_abi_task *task,
+				      __u64 pid_tgid)
+{
+	o->agent = task->agent;
+	o->pid = pid_tgid >> 32;
+	o->tid = pid_tgid;
+}
+
 static __always_inline bool addr_is_loopback(__u8 family, const __u8 *addr)
 {
 	const __u64 *words = (const __u64 *)addr;
@@ -58,8 +66,8 @@ static __always_inline bool socket_is_covered(const void *sock)
 
 /* One IPv6 address as the four words of a hook context → family and bytes, ::ffff:a.b.c.d → IPv4,
  * the unspecified address → loopback, which is where the kernel takes it (ip(7); RFC 4291 2.5.2
- * forbids it as a destination, Linux means the own host). Returns true for a mapped address. */
-static __always_inline bool addr_from_words(struct ln_abi_flow *flow, __u32 a, __u32 b, __u32 c,
+ * forbids it as a destination, Linux means the own host). */
+static __always_inline void addr_from_words(struct ln_abi_flow *flow, __u32 a, __u32 b, __u32 c,
 					    __u32 d)
 {
 	__u32 *words = (__u32 *)flow->remote;
@@ -68,14 +76,13 @@ static __always_inline bool addr_from_words(struct ln_abi_flow *flow, __u32 a, _
 		flow->family = 4;
 		words[0] = d ? d : bpf_htonl(0x7f000001);
 		words[1] = words[2] = words[3] = 0;
-		return true;
+		return;
 	}
 	flow->family = 6;
 	words[0] = a;
 	words[1] = b;
 	words[2] = c;
 	words[3] = (a | b | c | d) ? d : bpf_htonl(1);
-	return false;
 }
 
 static __always_inline void addr_from_v4(struct ln_abi_flow *flow, __u32 addr)

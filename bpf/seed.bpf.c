@@ -51,8 +51,7 @@ static __always_inline void remote_from_socket(const struct sock *sk, struct ln_
 		return;
 	}
 	bpf_core_read(words, 16, &sk->__sk_common.skc_v6_daddr);
-	if (addr_from_words(flow, words[0], words[1], words[2], words[3]))
-		flow->flags |= LN_ABI_FLOW_MAPPED;
+	addr_from_words(flow, words[0], words[1], words[2], words[3]);
 }
 
 static __always_inline bool is_connected(unsigned char state)

@@ -395,9 +395,7 @@ static __always_inline void mark_listener(struct sock *sk)
 		count_lost(LN_ABI_LOST_SOCKETS);
 		return;
 	}
-	s->owner.agent = task->agent;
-	s->owner.pid = pid;
-	s->owner.tid = pid_tgid;
+	set_owner(&s->owner, task, pid_tgid);
 }
 
 /* A socket that nobody asked for its cookie is none of ours: one read for all others. */
