@@ -9,7 +9,7 @@
 #ifndef LINNET_EVENT_ABI_H
 #define LINNET_EVENT_ABI_H
 
-#define LN_ABI_VERSION 1
+#define LN_ABI_VERSION 2
 
 #define LN_ABI_TASKS_MAX     65536 /* tracked thread groups */
 #define LN_ABI_TCP_FLOWS_MAX 65536 /* connections of the tree */
@@ -20,7 +20,10 @@
 #define LN_ABI_ARGS_MAX      4096 /* argument vector as in /proc/PID/cmdline */
 #define LN_ABI_DNS_MAX       4096 /* DNS payload of one datagram */
 #define LN_ABI_DNS_PORTS     4
-#define LN_ABI_COVER_MAX     16 /* cgroups on which packets are seen */
+#define LN_ABI_COVER_MAX     16   /* cgroups on which packets are seen */
+#define LN_ABI_CGROUP_MAX    1024 /* path components of a cgroup, leaf first, NUL after each */
+#define LN_ABI_UNIX_MAX      108  /* sun_path */
+#define LN_ABI_COMM_MAX      16
 
 enum ln_abi_kind {
 	LN_ABI_FORK = 1,
@@ -29,6 +32,18 @@ enum ln_abi_kind {
 	LN_ABI_FLOW_OPEN,
 	LN_ABI_FLOW_CLOSE,
 	LN_ABI_DNS,
+	LN_ABI_FLOW_WIRE,
+	LN_ABI_CHANNEL,
+	LN_ABI_CGROUP,
+};
+
+/* How the owner of a flow or channel was found. */
+enum ln_abi_how {
+	LN_ABI_BY_TASK,   /* the caller is a process of the tree, the socket is the tree's too */
+	LN_ABI_BY_SOCKET, /* the socket's mark says so; the caller is not known */
+	LN_ABI_BY_CGROUP, /* only the cgroup says so */
+	LN_ABI_AMBIGUOUS, /* the caller and the socket disagree: see RECEIVED and PASSED */
+	LN_ABI_HOW_COUNT,
 };
 
 /* Reasons why something was not told or not seen; index of the counters. */
@@ -58,10 +73,18 @@ struct ln_abi_header {
 };
 _Static_assert(sizeof(struct ln_abi_header) == 24, "abi");
 
+/* Another process that has a part in it. */
+struct ln_abi_party {
+	__u32 pid; /* 0: not known */
+	__u32 pad;
+	char comm[LN_ABI_COMM_MAX]; /* as task->comm, NUL-terminated, or empty */
+};
+_Static_assert(sizeof(struct ln_abi_party) == 24, "abi");
+
 struct ln_abi_fork { /* pid is the parent */
 	struct ln_abi_header h;
 	__u32 child;
-	__u32 pad;
+	__u32 child_ns_pid; /* in the child's own pid namespace */
 };
 _Static_assert(sizeof(struct ln_abi_fork) == 32, "abi");
 
@@ -72,10 +95,21 @@ struct ln_abi_exec {
 	struct ln_abi_header h;
 	__u16 exe_len;
 	__u16 args_len;
-	__u32 pad;
-	/* exe_len bytes of components, then args_len bytes of arguments */
+	__u32 ns_pid;    /* in its own pid namespace */
+	__u64 cgroup_id; /* cgroup v2; 0 unknown */
+			 /* exe_len bytes of components, then args_len bytes of arguments */
 };
-_Static_assert(sizeof(struct ln_abi_exec) == 32, "abi");
+_Static_assert(sizeof(struct ln_abi_exec) == 40, "abi");
+
+/* A cgroup in which a process of the tree was seen for the first time. */
+struct ln_abi_cgroup {
+	struct ln_abi_header h;
+	__u64 id;
+	__u16 len;
+	__u16 pad[3];
+	/* len bytes of components */
+};
+_Static_assert(sizeof(struct ln_abi_cgroup) == 40, "abi");
 
 struct ln_abi_exit {
 	struct ln_abi_header h;
@@ -89,6 +123,9 @@ _Static_assert(sizeof(struct ln_abi_exit) == 32, "abi");
 #define LN_ABI_FLOW_MPTCP     0x0004
 #define LN_ABI_FLOW_UNCOUNTED 0x0008 /* no egress hook covers this socket: bytes unknown */
 #define LN_ABI_FLOW_EVICTED   0x0010 /* close: only the counting ended, see LN_ABI_UDP_SLOTS */
+#define LN_ABI_FLOW_RECEIVED  0x0020 /* the socket was made outside the tree; `other`: its maker */
+#define LN_ABI_FLOW_PASSED    0x0040 /* made by the tree, used by `other`, which is outside */
+#define LN_ABI_FLOW_INBOUND   0x0080 /* the other side began it */
 
 enum ln_abi_outcome {
 	LN_ABI_OUTCOME_NONE,      /* UDP: nothing to tell */
@@ -117,8 +154,72 @@ _Static_assert(sizeof(struct ln_abi_flow) == 56, "abi");
 struct ln_abi_flow_open {
 	struct ln_abi_header h;
 	struct ln_abi_flow flow;
+	__u8 how; /* enum ln_abi_how */
+	__u8 pad[7];
+	struct ln_abi_party listener; /* loopback: who listens there, outside the tree */
+	struct ln_abi_party other;    /* see LN_ABI_FLOW_RECEIVED and _PASSED */
 };
-_Static_assert(sizeof(struct ln_abi_flow_open) == 80, "abi");
+_Static_assert(sizeof(struct ln_abi_flow_open) == 136, "abi");
+
+/* The packet goes elsewhere than the application said. */
+enum ln_abi_wire {
+	LN_ABI_WIRE_CHANGED, /* NAT, or another program that rewrites */
+	LN_ABI_WIRE_ROUTED,  /* source route or segment routing header: `wire` is the first hop */
+	LN_ABI_WIRE_SUBFLOW, /* MPTCP: one more path of the flow, to an address of its own */
+	LN_ABI_WIRE_COUNT,
+};
+
+struct ln_abi_flow_wire {
+	struct ln_abi_header h;
+	struct ln_abi_flow flow; /* as named */
+	__u8 wire[16];
+	__u16 wire_port;
+	__u8 wire_family;
+	__u8 why; /* enum ln_abi_wire */
+	__u8 how;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct ln_abi_flow_wire) == 104, "abi");
+
+/* A way out, or the preparation of one, that is no flow of an IP socket. */
+enum ln_abi_channel {
+	LN_ABI_RAW_SOCKET = 1,  /* AF_INET, AF_INET6 and SOCK_RAW; number: the protocol */
+	LN_ABI_PACKET_SOCKET,   /* AF_PACKET, AF_XDP */
+	LN_ABI_OTHER_SOCKET,    /* a family or protocol whose traffic is not followed */
+	LN_ABI_TUNNEL_DEVICE,   /* /dev/net/tun was opened */
+	LN_ABI_UNIX_SOCKET,     /* connect or send to a named UNIX socket; `path` */
+	LN_ABI_SOCKET_RECEIVED, /* a socket of `other` is in the descriptor table; `flow` */
+	LN_ABI_RING_RECEIVED,   /* an io_uring that the tree did not make is there */
+	LN_ABI_LISTEN,          /* `flow`: local address and port */
+	LN_ABI_PRIVILEGE,       /* number: the capability, that was granted */
+	LN_ABI_INJECTION,       /* `other` is outside the tree, and from now on watched too */
+	LN_ABI_ATTACK,          /* number: the signal that was sent to linnet itself */
+	LN_ABI_CHANNEL_COUNT,
+};
+
+#define LN_ABI_CHANNEL_OWN_NS    0x1  /* PRIVILEGE: in a user namespace that the tree made */
+#define LN_ABI_CHANNEL_SAME_TREE 0x2  /* UNIX_SOCKET: the listener belongs to the same agent */
+#define LN_ABI_CHANNEL_ABSTRACT  0x4  /* UNIX_SOCKET: path starts after the NUL */
+#define LN_ABI_CHANNEL_REFUSED   0x8  /* the guard did not let it happen */
+#define LN_ABI_CHANNEL_EXISTING  0x10 /* was there before the watch began */
+
+struct ln_abi_channel_event {
+	struct ln_abi_header h;
+	__u8 channel; /* enum ln_abi_channel */
+	__u8 how;
+	__u8 family; /* AF_*, 0 none */
+	__u8 type;   /* SOCK_* */
+	__u32 number;
+	__u32 syscall; /* number + 1 of the system call in which it happened; 0 unknown */
+	__u16 flags;
+	__u16 path_len;
+	__u64 cookie; /* of the socket; 0 none */
+	struct ln_abi_party other;
+	struct ln_abi_flow flow; /* family 0: no addresses */
+	char path[LN_ABI_UNIX_MAX];
+	__u32 pad;
+};
+_Static_assert(sizeof(struct ln_abi_channel_event) == 240, "abi");
 
 struct ln_abi_flow_close {
 	struct ln_abi_header h;

@@ -130,6 +130,10 @@ static __always_inline void tell_open(const struct owner *o, const struct ln_abi
 		return;
 	fill_header(&ev->h, LN_ABI_FLOW_OPEN, o->agent, now_ns, o->pid, o->tid);
 	ev->flow = *flow;
+	ev->how = LN_ABI_BY_TASK;
+	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
+	__builtin_memset(&ev->listener, 0, sizeof(ev->listener));
+	__builtin_memset(&ev->other, 0, sizeof(ev->other));
 	emit_submit(ev, urgent);
 }
 

@@ -78,9 +78,20 @@ struct signal_struct {
 	int group_exit_code;
 };
 
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	int exit_code;
 	struct task_struct *real_parent;
 	struct mm_struct *mm;

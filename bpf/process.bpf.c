@@ -8,6 +8,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define PATH_DEPTH_MAX 64
 #define NAME_MAX_      256
+#define PID_LEVELS_MAX 32 /* include/linux/pid_namespace.h, MAX_PID_NS_LEVEL */
 
 struct exec_scratch {
 	struct ln_abi_exec ev;
@@ -23,6 +24,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct exec_scratch);
 } exec_buffers SEC(".maps");
+
+/* The number that the process has for itself: in the deepest of its pid namespaces. */
+static __always_inline __u32 ns_pid(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+
+	return BPF_CORE_READ(pid, numbers[level & (PID_LEVELS_MAX - 1)].nr);
+}
 
 /* The first argument is `current`, also for CLONE_PARENT. A thread has the tgid of its group. */
 SEC("tp_btf/sched_process_fork")
@@ -50,7 +60,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	fill_header(&ev->h, LN_ABI_FORK, task.agent, now_ns, parent_pid, parent->pid);
 	ev->child = child_pid;
-	ev->pad = 0;
+	ev->child_ns_pid = ns_pid(child);
 	emit_submit(ev, false);
 	return 0;
 }
@@ -125,7 +135,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		s->ev.h.flags |= LN_ABI_EXEC_ARGS_BAD;
 	}
 	s->ev.args_len = len;
-	s->ev.pad = 0;
+	s->ev.ns_pid = ns_pid(task);
+	s->ev.cgroup_id = bpf_get_current_cgroup_id();
 	emit_copy(s, sizeof(s->ev) + exe_len + len, false);
 	return 0;
 }

@@ -146,11 +146,12 @@ static void tell_selftest(struct doctor *d, struct ln_sensor *s)
 static void tell_sensor(struct doctor *d)
 {
 	struct ln_sensor *s = NULL;
+	const struct ln_sensor_config config = {0};
 	struct ln_error err = {0};
 	int r = ln_sensor_kind_check(d->kind, &err);
 
 	if (r == 0)
-		r = d->kind->make(NULL, 0, &err, &s);
+		r = d->kind->make(&config, &err, &s);
 	if (r < 0) {
 		tell(d, d->kind->name, "sensor", STATE_FAILED, err.text);
 		return;

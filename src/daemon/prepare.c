@@ -15,17 +15,15 @@
 /* The inode that the kernel gives to the first PID namespace (include/linux/proc_ns.h). */
 #define PID_NS_INIT 0xEFFFFFFCU
 
-static int make_bpf(const uint16_t *dns_ports, size_t n, struct ln_error *err,
-		    struct ln_sensor **ret)
+static int make_bpf(const struct ln_sensor_config *c, struct ln_error *err, struct ln_sensor **ret)
 {
 	LN_AUTO_CLOSE int root = -1;
 	int r = ln_cgroup_root(err, &root);
 
-	return r < 0 ? r : ln_sensor_bpf_new(root, dns_ports, n, err, ret);
+	return r < 0 ? r : ln_sensor_bpf_new(root, c, err, ret);
 }
 
-static int make_poll(const uint16_t *dns_ports, size_t n, struct ln_error *err,
-		     struct ln_sensor **ret)
+static int make_poll(const struct ln_sensor_config *c, struct ln_error *err, struct ln_sensor **ret)
 {
 	return ln_sensor_poll_new(err, ret);
 }
@@ -78,7 +76,13 @@ static int make_sensor(struct ln_watch *w, struct ln_error *err)
 		if (!known)
 			ports[n++] = resolvers[i].port;
 	}
-	return w->c.kind->make(ports, n, err, &w->sensor);
+	const struct ln_sensor_config config = {
+	    .dns_ports = ports,
+	    .n_dns_ports = n,
+	    .deep = w->c.deep,
+	    .guard = w->c.guard,
+	};
+	return w->c.kind->make(&config, err, &w->sensor);
 }
 
 static int take_processes(struct ln_watch *w, struct ln_error *err)

@@ -188,6 +188,12 @@ void ln_watch_drain(struct ln_watch *w)
 	w->sensor->ops->drain(w->sensor, ln_watch_event, w);
 }
 
+void ln_watch_inspect(struct ln_watch *w)
+{
+	if (w->sensor->ops->inspect)
+		w->sensor->ops->inspect(w->sensor, ln_watch_event, w);
+}
+
 void ln_watch_settle(struct ln_watch *w)
 {
 	for (size_t i = 0; i < w->n_sinks; i++) {

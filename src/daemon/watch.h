@@ -22,8 +22,7 @@ struct ln_sensor_kind {
 	bool root;   /* needs root, the initial PID namespace and the cgroup v2 tree */
 	bool proc;   /* goes on reading /proc of the agent: see ln_privileges_drop */
 	bool cgroup; /* wants a cgroup of the agent's own */
-	int (*make)(const uint16_t *dns_ports, size_t n, struct ln_error *err,
-		    struct ln_sensor **ret);
+	int (*make)(const struct ln_sensor_config *c, struct ln_error *err, struct ln_sensor **ret);
 };
 extern const struct ln_sensor_kind ln_sensor_kinds[];
 /* NULL: there is no sensor of this name. */
@@ -37,6 +36,7 @@ struct ln_watch_config {
 	const struct ln_sensor_kind *kind;
 	const char *log_path; /* NULL: the default place */
 	bool quiet, color, show_args;
+	bool deep, guard; /* see ln_sensor_config */
 	uid_t agent_uid;
 	bool attach;       /* the processes live already; else one, that has not run yet */
 	const pid_t *pids; /* borrowed */
@@ -61,6 +61,8 @@ int ln_watch_dispatch_lookup(struct ln_watch *w);
 bool ln_watch_lookups_settled(const struct ln_watch *w);
 /* Reads what the sensor has now, whether due or not. */
 void ln_watch_drain(struct ln_watch *w);
+/* Lets the sensor look at itself and at what no hook sees; each second. */
+void ln_watch_inspect(struct ln_watch *w);
 /* To be called when everything that was due has been dispatched: flushes the sinks, tells lost
  * records once. */
 void ln_watch_settle(struct ln_watch *w);

@@ -223,6 +223,17 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 	case LN_EVENT_NAME:
 		take_name(e, ev);
 		break;
+	case LN_EVENT_WIRE:
+		ln_flows_wire(e, ev);
+		break;
+	case LN_EVENT_CHANNEL:
+		ln_channels_take(e, ev);
+		break;
+	case LN_EVENT_CGROUP:
+		break;
+	case LN_EVENT_TAMPER:
+		ln_channels_tamper(e, ev);
+		break;
 	case LN_EVENT_LOST:
 		e->sum.lost += ev->lost.count;
 		ln_losses_add(e, ev->agent, ev->lost.reason, ev->lost.count);

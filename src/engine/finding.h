@@ -16,6 +16,9 @@ enum ln_finding_kind {
 	LN_FINDING_NAME,    /* own look-up or hosts: evidence that grants */
 	LN_FINDING_PROCESS, /* fork, adopt, exec, exit: see event_kind */
 	LN_FINDING_REPEATS, /* how often a violation that was told has come again */
+	LN_FINDING_WIRE,    /* named and real destination differ; judged by the real one */
+	LN_FINDING_CHANNEL, /* see channel->kind */
+	LN_FINDING_TAMPER,
 	LN_FINDING_LOST,
 	LN_FINDING_COUNT,
 };
@@ -35,7 +38,8 @@ const char *ln_verdict_text(enum ln_verdict v); /* "expected", … */
 struct ln_finding {
 	enum ln_finding_kind kind;
 	enum ln_event_kind event_kind;
-	bool alert; /* a person must see it now: the first of its kind, LOST, or REPEATS */
+	bool alert;        /* a person must see it now: the first of its kind, LOST, or REPEATS */
+	const char *title; /* headline of the alert: "RAW SOCKET"; static; NULL no alert */
 	uint64_t time_ns, wall_ns;
 	uint32_t agent;
 	const char *agent_name;
@@ -48,8 +52,13 @@ struct ln_finding {
 	const char *reason;         /* words; for UNEXPECTED without "NONE - ": see the contract */
 	const char *hint;           /* near miss, or what to add; NULL none */
 
-	const struct ln_flow *flow;           /* FLOW_*, DNS_*, REPEATS */
-	const struct ln_flow_end *end;        /* FLOW_CLOSE */
+	const struct ln_flow *flow;       /* FLOW_*, WIRE, DNS_*, REPEATS, some CHANNEL */
+	const struct ln_flow_end *end;    /* FLOW_CLOSE */
+	const char *place;                /* what the remote address is, in words; NULL */
+	const struct ln_endpoint *wire;   /* WIRE */
+	enum ln_wire_why wire_why;        /* WIRE */
+	const struct ln_channel *channel; /* CHANNEL, and REPEATS of one */
+	const char *subject; /* CHANNEL: what it is about, in words, escaped by the sink; REPEATS */
 	const struct ln_name_evidence *names; /* candidates for flow->remote, granting first */
 	size_t n_names;
 

@@ -130,6 +130,16 @@ void ln_flows_close(struct ln_engine *e, const struct ln_event *ev)
 		forget(e, open);
 }
 
+void ln_flows_wire(struct ln_engine *e, const struct ln_event *ev)
+{
+	struct ln_finding f = ln_engine_finding(e, ev, LN_FINDING_WIRE);
+
+	f.flow = &ev->wire.flow;
+	f.wire = &ev->wire.wire;
+	f.wire_why = ev->wire.why;
+	ln_engine_emit(e, &f);
+}
+
 size_t ln_flows_count(const struct ln_engine *e)
 {
 	return HASH_COUNT(e->open_flows);

@@ -97,8 +97,13 @@ bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow
 /* flows.c */
 void ln_flows_open(struct ln_engine *e, const struct ln_event *ev);
 void ln_flows_close(struct ln_engine *e, const struct ln_event *ev);
+void ln_flows_wire(struct ln_engine *e, const struct ln_event *ev);
 size_t ln_flows_count(const struct ln_engine *e);
 void ln_flows_done(struct ln_engine *e);
+
+/* channels.c */
+void ln_channels_take(struct ln_engine *e, const struct ln_event *ev);
+void ln_channels_tamper(struct ln_engine *e, const struct ln_event *ev);
 
 /* judge.c */
 struct ln_judgement {

@@ -13,6 +13,10 @@ const char *ln_event_kind_text(enum ln_event_kind k)
 	    [LN_EVENT_FLOW_CLOSE] = "flow-close",
 	    [LN_EVENT_DNS] = "dns",
 	    [LN_EVENT_NAME] = "name",
+	    [LN_EVENT_WIRE] = "wire",
+	    [LN_EVENT_CHANNEL] = "channel",
+	    [LN_EVENT_CGROUP] = "cgroup",
+	    [LN_EVENT_TAMPER] = "tamper",
 	    [LN_EVENT_LOST] = "lost",
 	    [LN_EVENT_TICK] = "tick",
 	};
@@ -40,7 +44,9 @@ const char *ln_finding_kind_text(enum ln_finding_kind k)
 	    [LN_FINDING_FLOW_OPEN] = "flow-open", [LN_FINDING_FLOW_CLOSE] = "flow-close",
 	    [LN_FINDING_DNS_QUERY] = "dns-query", [LN_FINDING_DNS_ANSWER] = "dns-answer",
 	    [LN_FINDING_NAME] = "name",           [LN_FINDING_PROCESS] = "process",
-	    [LN_FINDING_REPEATS] = "repeats",     [LN_FINDING_LOST] = "lost",
+	    [LN_FINDING_REPEATS] = "repeats",     [LN_FINDING_WIRE] = "wire",
+	    [LN_FINDING_CHANNEL] = "channel",     [LN_FINDING_TAMPER] = "tamper",
+	    [LN_FINDING_LOST] = "lost",
 	};
 	_Static_assert(LN_ARRAY_SIZE(texts) == LN_FINDING_COUNT, "a text for each kind");
 
@@ -57,4 +63,49 @@ const char *ln_verdict_text(enum ln_verdict v)
 	_Static_assert(LN_ARRAY_SIZE(texts) == LN_VERDICT_COUNT, "a text for each verdict");
 
 	return (unsigned int)v < LN_VERDICT_COUNT ? texts[v] : "unknown";
+}
+
+const char *ln_how_text(enum ln_how h)
+{
+	static const char *const texts[] = {
+	    [LN_HOW_TASK] = "task",
+	    [LN_HOW_SOCKET] = "socket",
+	    [LN_HOW_CGROUP] = "cgroup",
+	    [LN_HOW_AMBIGUOUS] = "ambiguous",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_HOW_COUNT, "a text for each way");
+
+	return (unsigned int)h < LN_HOW_COUNT ? texts[h] : "unknown";
+}
+
+const char *ln_wire_why_text(enum ln_wire_why w)
+{
+	static const char *const texts[] = {
+	    [LN_WIRE_CHANGED] = "changed",
+	    [LN_WIRE_ROUTED] = "routed",
+	    [LN_WIRE_SUBFLOW] = "subflow",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_WIRE_COUNT, "a text for each reason");
+
+	return (unsigned int)w < LN_WIRE_COUNT ? texts[w] : "unknown";
+}
+
+const char *ln_channel_kind_text(enum ln_channel_kind k)
+{
+	static const char *const texts[] = {
+	    [LN_CHANNEL_RAW_SOCKET] = "raw-socket",
+	    [LN_CHANNEL_PACKET_SOCKET] = "packet-socket",
+	    [LN_CHANNEL_OTHER_SOCKET] = "other-socket",
+	    [LN_CHANNEL_TUNNEL_DEVICE] = "tunnel-device",
+	    [LN_CHANNEL_UNIX_SOCKET] = "unix-socket",
+	    [LN_CHANNEL_SOCKET_RECEIVED] = "socket-received",
+	    [LN_CHANNEL_RING_RECEIVED] = "ring-received",
+	    [LN_CHANNEL_LISTEN] = "listen",
+	    [LN_CHANNEL_PRIVILEGE] = "privilege",
+	    [LN_CHANNEL_INJECTION] = "injection",
+	    [LN_CHANNEL_ATTACK] = "attack",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_CHANNEL_COUNT, "a text for each kind");
+
+	return (unsigned int)k < LN_CHANNEL_COUNT ? texts[k] : "unknown";
 }

@@ -419,6 +419,10 @@ static void add_specific(struct ln_buf *b, const struct ln_finding *f)
 	case LN_FINDING_REPEATS:
 		add_repeats(b, f);
 		break;
+	case LN_FINDING_WIRE:
+	case LN_FINDING_CHANNEL:
+	case LN_FINDING_TAMPER:
+		break;
 	case LN_FINDING_LOST:
 		KEY(b, "count");
 		add_number(b, f->count);

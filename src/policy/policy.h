@@ -10,8 +10,15 @@
 #include "base/addr.h"
 #include "base/name.h"
 
-enum ln_rule_kind { LN_RULE_EXPECTED, LN_RULE_DYNAMIC };
-enum ln_dest_kind { LN_DEST_NAME, LN_DEST_SUFFIX, LN_DEST_NET /* an address is /32 or /128 */ };
+enum ln_rule_kind {
+	LN_RULE_EXPECTED,
+	LN_RULE_DYNAMIC,
+	LN_RULE_UNIX,    /* expected_unix */
+	LN_RULE_INBOUND, /* expected_inbound */
+	LN_RULE_COUNT,
+};
+/* An address is a network of /32 or /128. */
+enum ln_dest_kind { LN_DEST_NAME, LN_DEST_SUFFIX, LN_DEST_NET, LN_DEST_PATH };
 
 struct ln_port_range {
 	uint16_t first, last;
@@ -23,7 +30,8 @@ struct ln_rule {
 	uint32_t id;   /* position in the policy, from 0; rules of both lists share the count */
 	uint32_t line; /* in the file, from 1 */
 	char *text;    /* owned; destination as written */
-	char *name;    /* owned; canonical; for "*.suffix" the suffix; NULL for LN_DEST_NET */
+	char *name;    /* owned; canonical; for "*.suffix" the suffix; for a UNIX socket its path or
+			* pattern; NULL for LN_DEST_NET */
 	struct ln_net net;
 	size_t n_ports;              /* 0: any */
 	struct ln_port_range *ports; /* owned; sorted, disjoint */
@@ -77,6 +85,15 @@ void ln_policy_match(const struct ln_policy *p, const struct ln_query *q, struct
 const struct ln_rule *ln_policy_covers_name(const struct ln_policy *p, const char *name);
 /* Whether some rule lists this address, whatever its port. */
 const struct ln_rule *ln_policy_covers_addr(const struct ln_policy *p, const struct ln_addr *addr);
+
+/* UNIX sockets: `path` as in sockaddr_un without the leading NUL of an abstract one. NULL: none. */
+const struct ln_rule *ln_policy_match_unix(const struct ln_policy *p, const char *path,
+					   size_t path_len, bool abstract);
+/* Whether the policy has an expected_unix list: without one such sockets are not policed. */
+bool ln_policy_polices_unix(const struct ln_policy *p);
+/* A listener (remote NULL) or an accepted connection on this local port. NULL: none. */
+const struct ln_rule *ln_policy_match_inbound(const struct ln_policy *p, uint8_t proto,
+					      uint16_t local_port, const struct ln_addr *remote);
 
 /* "443/TCP", "8000-8100,9000/any": for messages. */
 const char *ln_rule_ports_text(const struct ln_rule *r, char *buf, size_t size);

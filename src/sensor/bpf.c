@@ -164,7 +164,7 @@ static int load_error(int code, struct ln_error *err)
 			    strerror(code));
 }
 
-static int load(struct ln_bpf *b, const uint16_t *dns_ports, size_t n, struct ln_error *err)
+static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_error *err)
 {
 	int r;
 
@@ -173,8 +173,8 @@ static int load(struct ln_bpf *b, const uint16_t *dns_ports, size_t n, struct ln
 	b->skel = linnet__open();
 	if (!b->skel)
 		return load_error(errno, err);
-	for (size_t i = 0; i < n; i++)
-		b->skel->rodata->cfg_dns_ports[i] = dns_ports[i];
+	for (size_t i = 0; i < c->n_dns_ports; i++)
+		b->skel->rodata->cfg_dns_ports[i] = c->dns_ports[i];
 	switch_off_missing(b);
 	r = linnet__load(b->skel);
 	return r < 0 ? load_error(-r, err) : 0;
@@ -326,14 +326,14 @@ static const struct ln_sensor_ops bpf_ops = {
     .free = bpf_free,
 };
 
-int ln_sensor_bpf_new(int cgroup_root_fd, const uint16_t *dns_ports, size_t n, struct ln_error *err,
+int ln_sensor_bpf_new(int cgroup_root_fd, const struct ln_sensor_config *c, struct ln_error *err,
 		      struct ln_sensor **ret)
 {
 	LN_CLEANUP(ln_sensor_free) struct ln_sensor *s = NULL;
 	struct ln_bpf *b;
 	int r;
 
-	if (n > LN_ABI_DNS_PORTS)
+	if (c->n_dns_ports > LN_ABI_DNS_PORTS)
 		return ln_error_set(err, EINVAL, "resolvers on more than %d ports; use fewer",
 				    LN_ABI_DNS_PORTS);
 	b = calloc(1, sizeof(*b));
@@ -345,7 +345,7 @@ int ln_sensor_bpf_new(int cgroup_root_fd, const uint16_t *dns_ports, size_t n, s
 	b->cgroup_root_fd = fcntl(cgroup_root_fd, F_DUPFD_CLOEXEC, 3);
 	if (b->cgroup_root_fd < 0)
 		return ln_error_set(err, errno, "cannot keep the cgroup root: %s", strerror(errno));
-	r = load(b, dns_ports, n, err);
+	r = load(b, c, err);
 	if (r == 0)
 		r = attach_all(b, err);
 	if (r == 0)

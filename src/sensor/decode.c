@@ -23,6 +23,33 @@ static const enum ln_outcome outcomes[LN_ABI_OUTCOME_COUNT] = {
     [LN_ABI_OUTCOME_ABORTED] = LN_OUTCOME_ABORTED,
 };
 
+static const enum ln_how hows[LN_ABI_HOW_COUNT] = {
+    [LN_ABI_BY_TASK] = LN_HOW_TASK,
+    [LN_ABI_BY_SOCKET] = LN_HOW_SOCKET,
+    [LN_ABI_BY_CGROUP] = LN_HOW_CGROUP,
+    [LN_ABI_AMBIGUOUS] = LN_HOW_AMBIGUOUS,
+};
+
+static const enum ln_wire_why wire_whys[LN_ABI_WIRE_COUNT] = {
+    [LN_ABI_WIRE_CHANGED] = LN_WIRE_CHANGED,
+    [LN_ABI_WIRE_ROUTED] = LN_WIRE_ROUTED,
+    [LN_ABI_WIRE_SUBFLOW] = LN_WIRE_SUBFLOW,
+};
+
+static const enum ln_channel_kind channels[LN_ABI_CHANNEL_COUNT] = {
+    [LN_ABI_RAW_SOCKET] = LN_CHANNEL_RAW_SOCKET,
+    [LN_ABI_PACKET_SOCKET] = LN_CHANNEL_PACKET_SOCKET,
+    [LN_ABI_OTHER_SOCKET] = LN_CHANNEL_OTHER_SOCKET,
+    [LN_ABI_TUNNEL_DEVICE] = LN_CHANNEL_TUNNEL_DEVICE,
+    [LN_ABI_UNIX_SOCKET] = LN_CHANNEL_UNIX_SOCKET,
+    [LN_ABI_SOCKET_RECEIVED] = LN_CHANNEL_SOCKET_RECEIVED,
+    [LN_ABI_RING_RECEIVED] = LN_CHANNEL_RING_RECEIVED,
+    [LN_ABI_LISTEN] = LN_CHANNEL_LISTEN,
+    [LN_ABI_PRIVILEGE] = LN_CHANNEL_PRIVILEGE,
+    [LN_ABI_INJECTION] = LN_CHANNEL_INJECTION,
+    [LN_ABI_ATTACK] = LN_CHANNEL_ATTACK,
+};
+
 const char *ln_decode_lost_text(enum ln_abi_lost why)
 {
 	return why < LN_ABI_LOST_COUNT ? lost_texts[why] : "unknown";
@@ -70,6 +97,8 @@ static int decode_exec(struct ln_decoder *d, const void *record, size_t len, str
 	ev->exec.args = data + raw->exe_len;
 	ev->exec.args_len = raw->args_len;
 	ev->exec.cut = raw->h.flags & (LN_ABI_EXEC_ARGS_CUT | LN_ABI_EXEC_ARGS_BAD);
+	ev->exec.ns_pid = raw->ns_pid;
+	ev->exec.cgroup_id = raw->cgroup_id;
 	return 0;
 }
 
@@ -84,6 +113,9 @@ static int decode_flow(const struct ln_abi_flow *raw, struct ln_flow *ret)
 	    .same_tree = raw->flags & LN_ABI_FLOW_SAME_TREE,
 	    .mptcp = raw->flags & LN_ABI_FLOW_MPTCP,
 	    .uncounted = raw->flags & LN_ABI_FLOW_UNCOUNTED,
+	    .received = raw->flags & LN_ABI_FLOW_RECEIVED,
+	    .passed = raw->flags & LN_ABI_FLOW_PASSED,
+	    .inbound = raw->flags & LN_ABI_FLOW_INBOUND,
 	    .remote = {.addr = ln_addr_make(raw->family, raw->remote), .port = raw->remote_port},
 	    .netns = raw->netns,
 	};
@@ -94,14 +126,93 @@ static int decode_flow(const struct ln_abi_flow *raw, struct ln_flow *ret)
 	return 0;
 }
 
+static void decode_party(const struct ln_abi_party *raw, struct ln_party *ret)
+{
+	_Static_assert(sizeof(ret->comm) == sizeof(raw->comm), "one length of names");
+
+	ret->pid = raw->pid;
+	memcpy(ret->comm, raw->comm, sizeof(ret->comm));
+	ret->comm[sizeof(ret->comm) - 1] = '\0';
+}
+
 static int decode_open(const void *record, size_t len, struct ln_event *ev)
 {
 	const struct ln_abi_flow_open *raw = record;
+	struct ln_flow *flow = &ev->flow.flow;
+	int r;
 
-	if (len < sizeof(*raw))
+	if (len < sizeof(*raw) || raw->how >= LN_ABI_HOW_COUNT)
 		return -EBADMSG;
 	ev->kind = LN_EVENT_FLOW_OPEN;
-	return decode_flow(&raw->flow, &ev->flow.flow);
+	r = decode_flow(&raw->flow, flow);
+	flow->how = hows[raw->how];
+	decode_party(&raw->listener, &flow->listener);
+	decode_party(&raw->other, &flow->other);
+	return r;
+}
+
+static int decode_wire(const void *record, size_t len, struct ln_event *ev)
+{
+	const struct ln_abi_flow_wire *raw = record;
+	int r;
+
+	if (len < sizeof(*raw) || raw->why >= LN_ABI_WIRE_COUNT || raw->how >= LN_ABI_HOW_COUNT ||
+	    (raw->wire_family != 4 && raw->wire_family != 6))
+		return -EBADMSG;
+	ev->kind = LN_EVENT_WIRE;
+	r = decode_flow(&raw->flow, &ev->wire.flow);
+	ev->wire.flow.how = hows[raw->how];
+	ev->wire.why = wire_whys[raw->why];
+	ev->wire.wire.addr = ln_addr_make(raw->wire_family, raw->wire);
+	ev->wire.wire.port = raw->wire_port;
+	return r;
+}
+
+static int decode_channel(struct ln_decoder *d, const void *record, size_t len, struct ln_event *ev)
+{
+	const struct ln_abi_channel_event *raw = record;
+	struct ln_channel *c = &ev->channel;
+	int r = 0;
+
+	if (len < sizeof(*raw) || raw->channel == 0 || raw->channel >= LN_ABI_CHANNEL_COUNT ||
+	    raw->how >= LN_ABI_HOW_COUNT || raw->path_len > LN_ABI_UNIX_MAX)
+		return -EBADMSG;
+	ev->kind = LN_EVENT_CHANNEL;
+	c->kind = channels[raw->channel];
+	c->how = hows[raw->how];
+	c->family = raw->family;
+	c->type = raw->type;
+	c->number = raw->number;
+	c->syscall = raw->syscall ? ln_decode_syscall_text(raw->syscall - 1) : NULL;
+	c->own_ns = raw->flags & LN_ABI_CHANNEL_OWN_NS;
+	c->same_tree = raw->flags & LN_ABI_CHANNEL_SAME_TREE;
+	c->abstract = raw->flags & LN_ABI_CHANNEL_ABSTRACT;
+	c->refused = raw->flags & LN_ABI_CHANNEL_REFUSED;
+	c->existing = raw->flags & LN_ABI_CHANNEL_EXISTING;
+	c->cookie = raw->cookie;
+	decode_party(&raw->other, &c->other);
+	if (raw->flow.family != 0) {
+		r = decode_flow(&raw->flow, &d->flow);
+		c->flow = &d->flow;
+	}
+	c->path = raw->path_len ? raw->path : NULL;
+	c->path_len = raw->path_len;
+	return r;
+}
+
+static int decode_cgroup(struct ln_decoder *d, const void *record, size_t len, struct ln_event *ev)
+{
+	const struct ln_abi_cgroup *raw = record;
+	const char *data = (const char *)(raw + 1);
+
+	if (len < sizeof(*raw) || raw->len > LN_ABI_CGROUP_MAX || len < sizeof(*raw) + raw->len ||
+	    (raw->len && data[raw->len - 1]))
+		return -EBADMSG;
+	ev->kind = LN_EVENT_CGROUP;
+	ev->cgroup.id = raw->id;
+	ev->cgroup.path = d->exe;
+	ev->cgroup.path_len = join_path(data, raw->len, false, d->exe);
+	return 0;
 }
 
 static int decode_close(const void *record, size_t len, struct ln_event *ev)
@@ -156,6 +267,7 @@ int ln_decode(struct ln_decoder *d, const void *record, size_t len, struct ln_ev
 			return -EBADMSG;
 		ev.kind = LN_EVENT_FORK;
 		ev.fork.child = ((const struct ln_abi_fork *)record)->child;
+		ev.fork.child_ns_pid = ((const struct ln_abi_fork *)record)->child_ns_pid;
 		break;
 	case LN_ABI_EXEC:
 		r = decode_exec(d, record, len, &ev);
@@ -174,6 +286,15 @@ int ln_decode(struct ln_decoder *d, const void *record, size_t len, struct ln_ev
 		break;
 	case LN_ABI_DNS:
 		r = decode_dns(record, len, &ev);
+		break;
+	case LN_ABI_FLOW_WIRE:
+		r = decode_wire(record, len, &ev);
+		break;
+	case LN_ABI_CHANNEL:
+		r = decode_channel(d, record, len, &ev);
+		break;
+	case LN_ABI_CGROUP:
+		r = decode_cgroup(d, record, len, &ev);
 		break;
 	default:
 		return -EBADMSG;

@@ -12,11 +12,14 @@
 struct ln_decoder {
 	int64_t wall_offset_ns; /* wall clock minus monotonic clock */
 	char exe[2 * LN_ABI_EXE_MAX + 2];
+	struct ln_flow flow; /* of a channel */
 };
 
 /* 0 or -EBADMSG. Pointers in *ret are borrowed from the record and from the decoder. */
 int ln_decode(struct ln_decoder *d, const void *record, size_t len, struct ln_event *ret);
 /* Why events were lost, in words; static text. */
 const char *ln_decode_lost_text(enum ln_abi_lost why);
+/* "ptrace", for those that lead to a channel; static text, NULL for all others. */
+const char *ln_decode_syscall_text(uint32_t number);
 
 #endif

@@ -31,6 +31,31 @@ struct ln_sensor_fact {
 	char note[160]; /* why not, or what follows */
 };
 
+/* How much of a channel is seen. */
+enum ln_sight {
+	LN_SIGHT_SEEN,        /* each use, with its owner */
+	LN_SIGHT_PREPARATION, /* what has to be done before is an alert, the use is not seen */
+	LN_SIGHT_BLIND,
+	LN_SIGHT_COUNT,
+};
+const char *ln_sight_text(enum ln_sight s); /* "seen", "alert on preparation", "BLIND" */
+
+/* One way out, as this sensor sees it here. */
+struct ln_channel_fact {
+	const char *name; /* "TCP connect", "packet sockets (AF_PACKET, AF_XDP)" */
+	enum ln_sight sight;
+	bool refusable; /* block mode could refuse it */
+	const char *by; /* hooks that see it: "cgroup/connect4, cgroup/connect6"; "" none */
+	char note[160];
+};
+
+struct ln_sensor_config {
+	const uint16_t *dns_ports; /* borrowed; besides 53 */
+	size_t n_dns_ports;
+	bool deep;  /* watch every send on the host too: dearer, see linnet(1) */
+	bool guard; /* with BPF LSM: refuse the tree's ptrace, kill and bpf on linnet itself */
+};
+
 struct ln_sensor_ops {
 	const char *name; /* "bpf", "poll", "replay" */
 	/* Registers a process that has not run yet: its whole future tree is watched. cgroup_fd:
@@ -47,6 +72,11 @@ struct ln_sensor_ops {
 	void (*hint)(struct ln_sensor *s, const struct ln_hint *hint); /* NULL: not wanted */
 	/* What works and what does not: `*ret` is borrowed, valid until free. */
 	size_t (*facts)(struct ln_sensor *s, const struct ln_sensor_fact **ret);
+	/* The channel table, complete after track or adopt; the same life as facts. */
+	size_t (*channels)(struct ln_sensor *s, const struct ln_channel_fact **ret);
+	/* Looks whether the sensor itself is whole, and walks over what no hook sees. To be called
+	 * each second. NULL: nothing to look at. */
+	void (*inspect)(struct ln_sensor *s, ln_event_fn fn, void *user);
 	void (*free)(struct ln_sensor *s);
 };
 
@@ -57,9 +87,9 @@ struct ln_sensor {
 /* NULL-safe: ops->free, and *s = NULL. */
 void ln_sensor_free(struct ln_sensor **s);
 
-/* cgroup_root_fd: the root of the cgroup2 tree, borrowed for the call. dns_ports: those (besides
- * 53) on which the policy's resolvers listen; at most four are taken, -EINVAL above. */
-int ln_sensor_bpf_new(int cgroup_root_fd, const uint16_t *dns_ports, size_t n, struct ln_error *err,
+/* cgroup_root_fd: the root of the cgroup2 tree, borrowed for the call. At most four DNS ports are
+ * taken, -EINVAL above. */
+int ln_sensor_bpf_new(int cgroup_root_fd, const struct ln_sensor_config *c, struct ln_error *err,
 		      struct ln_sensor **ret);
 int ln_sensor_poll_new(struct ln_error *err, struct ln_sensor **ret);
 /* Events from a story file, see tests/replay/README.md. */

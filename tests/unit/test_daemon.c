@@ -72,7 +72,7 @@ static void fake_free(struct ln_sensor *s)
 	free(s);
 }
 
-static int fake_new(const uint16_t *ports, size_t n, struct ln_error *err, struct ln_sensor **ret)
+static int fake_new(const struct ln_sensor_config *c, struct ln_error *err, struct ln_sensor **ret)
 {
 	static const struct ln_sensor_ops OPS = {
 	    .name = "fake",
@@ -93,12 +93,13 @@ static int fake_new(const uint16_t *ports, size_t n, struct ln_error *err, struc
 	return 0;
 }
 
-static int broken_new(const uint16_t *ports, size_t n, struct ln_error *err, struct ln_sensor **ret)
+static int broken_new(const struct ln_sensor_config *c, struct ln_error *err,
+		      struct ln_sensor **ret)
 {
 	return ln_error_set(err, ENOSYS, "this sensor is broken");
 }
 
-static int stuck_new(const uint16_t *ports, size_t n, struct ln_error *err, struct ln_sensor **ret)
+static int stuck_new(const struct ln_sensor_config *c, struct ln_error *err, struct ln_sensor **ret)
 {
 	dprintf(STDERR_FILENO, "the sensor is stuck\n");
 	return pause();
