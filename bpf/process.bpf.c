@@ -77,8 +77,9 @@ static __always_inline void copy_path(struct exec_scratch *s, struct file *file)
 
 	s->ev.exe_len = 0;
 	for (int i = 0; i < PATH_DEPTH_MAX; i++) {
-		/* Read back each time: what the verifier takes as unknown, it can prune. */
-		__u32 at = s->ev.exe_len;
+		/* Read back each time: what the verifier takes as unknown, it can prune. Volatile,
+		 * or clang enters the loop behind this load: verifiers before 6.8 refuse that. */
+		__u32 at = *(volatile __u16 *)&s->ev.exe_len;
 		long n;
 
 		parent = BPF_CORE_READ(dentry, d_parent);

@@ -230,12 +230,15 @@ static __always_inline void copy_dns(struct __sk_buff *skb, const struct sock_st
 	ev->h.flags = flags;
 	ev->flow = *flow;
 	ev->pad = 0;
-	/* For the verifier: clang knows the bound and would drop a plain check. */
-	asm volatile("%[n] &= %[mask]" : [n] "+r"(len) : [mask] "i"(2 * room - 1));
+	/* For the verifier: clang knows the bounds and would drop plain checks, and before 6.8 a
+	 * comparison with zero does not raise the lower one. */
+	asm volatile("%[n] += -1\n%[n] &= %[mask]\n%[n] += 1"
+		     : [n] "+r"(len)
+		     : [mask] "i"(2 * room - 1));
 	if (len > room)
 		len = room;
 	ev->len = len;
-	if (!len || bpf_skb_load_bytes(skb, at, ev + 1, len)) {
+	if (bpf_skb_load_bytes(skb, at, ev + 1, len)) {
 		count_lost(LN_ABI_LOST_DNS);
 		ev->len = 0;
 	}

@@ -90,14 +90,18 @@ void ln_bpf_add_fact(struct ln_bpf *b, const char *name, bool works, bool requir
 static __attribute__((format(printf, 2, 0))) int on_libbpf_print(enum libbpf_print_level level,
 								 const char *format, va_list ap)
 {
-	char line[1024];
+	enum ln_log_level ours = level == LIBBPF_WARN ? LN_LOG_INFO : LN_LOG_DEBUG;
+	char *text = NULL, *rest, *line;
 
 	/* One level down: what libbpf calls a warning is often a probe that failed as expected. */
-	if (ln_log_level() < (level == LIBBPF_WARN ? LN_LOG_INFO : LN_LOG_DEBUG))
+	if (ln_log_level() < ours || vasprintf(&text, format, ap) < 0)
 		return 0;
-	vsnprintf(line, sizeof(line), format, ap);
-	line[strcspn(line, "\n")] = '\0';
-	ln_log(level == LIBBPF_WARN ? LN_LOG_INFO : LN_LOG_DEBUG, "%s", line);
+	/* The verifier's words come as one message of many lines. */
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		if (line[0])
+			ln_log(ours, "%.900s", line);
+	free(text);
 	return 0;
 }
 
