@@ -6,6 +6,7 @@
 
 #include "event.h"
 #include "policy/policy.h"
+#include "proc/cgroups.h"
 #include "proc/tree.h"
 
 enum ln_finding_kind {
@@ -39,17 +40,20 @@ struct ln_finding {
 	enum ln_finding_kind kind;
 	enum ln_event_kind event_kind;
 	bool alert;        /* a person must see it now: the first of its kind, LOST, or REPEATS */
-	const char *title; /* headline of the alert: "RAW SOCKET"; static; NULL no alert */
+	const char *title; /* what it is called: "RAW SOCKET"; static text. Set for everything that
+			    * a person must know of, also when it is only counted; else NULL */
 	uint64_t time_ns, wall_ns;
 	uint32_t agent;
 	const char *agent_name;
 	uint32_t pid, tid;
-	const struct ln_proc *proc; /* NULL: unknown to the tree */
+	const struct ln_proc *proc;          /* NULL: unknown to the tree */
+	const struct ln_cgroup_info *cgroup; /* where the process is; NULL unknown */
 
 	enum ln_verdict verdict;
 	const struct ln_rule *rule; /* NULL unless one decided */
 	const char *rule_name;      /* the name that matched it; NULL by address */
-	const char *reason;         /* words; for UNEXPECTED without "NONE - ": see the contract */
+	const char *reason;         /* words; for UNEXPECTED without "NONE - ": see the contract.
+				     * With a title and a rule: why it is told all the same */
 	const char *hint;           /* near miss, or what to add; NULL none */
 
 	const struct ln_flow *flow;       /* FLOW_*, WIRE, DNS_*, REPEATS, some CHANNEL */
@@ -58,9 +62,14 @@ struct ln_finding {
 	const struct ln_endpoint *wire;   /* WIRE */
 	enum ln_wire_why wire_why;        /* WIRE */
 	const struct ln_channel *channel; /* CHANNEL, and REPEATS of one */
-	const char *subject; /* CHANNEL: what it is about, in words, escaped by the sink; REPEATS */
-	const struct ln_name_evidence *names; /* candidates for flow->remote, granting first */
+	const struct ln_party *other;     /* TAMPER: who did it; pid 0 unknown */
+	const char *subject; /* CHANNEL, TAMPER: what it is about, in words; REPEATS of WIRE, too */
+	/* Candidates for the address that was judged, granting first: of `wire` for WIRE, else of
+	 * flow->remote. */
+	const struct ln_name_evidence *names;
 	size_t n_names;
+	const struct ln_name_evidence *named; /* WIRE: the same for flow->remote */
+	size_t n_named;
 
 	const char *query; /* DNS_*, REPEATS of a query: canonical, or "" when unreadable */
 	uint16_t qtype;

@@ -116,27 +116,28 @@ void ln_describe_tree(struct ln_buf *out, const struct ln_proc *p, struct ln_red
 	}
 }
 
-static bool told_before(const struct ln_finding *f, size_t i)
+static bool told_before(const struct ln_name_evidence *names, size_t i)
 {
 	for (size_t k = 0; k < i; k++) {
-		if (strcmp(f->names[k].name, f->names[i].name) == 0)
+		if (strcmp(names[k].name, names[i].name) == 0)
 			return true;
 	}
 	return false;
 }
 
-void ln_describe_destination(struct ln_buf *out, const struct ln_finding *f)
+void ln_describe_endpoint(struct ln_buf *out, const struct ln_endpoint *remote,
+			  const struct ln_name_evidence *names, size_t n_names)
 {
 	char text[LN_ENDPOINT_TEXT_MAX];
 
-	ln_buf_adds(out, ln_endpoint_format(&f->flow->remote, text));
+	ln_buf_adds(out, ln_endpoint_format(remote, text));
 	ln_buf_adds(out, " (resolved: ");
-	if (f->n_names == 0)
+	if (n_names == 0)
 		ln_buf_adds(out, "unknown");
-	for (size_t i = 0; i < f->n_names; i++) {
-		const struct ln_name_evidence *e = &f->names[i];
+	for (size_t i = 0; i < n_names; i++) {
+		const struct ln_name_evidence *e = &names[i];
 
-		if (told_before(f, i))
+		if (told_before(names, i))
 			continue;
 		if (i > 0)
 			ln_buf_adds(out, ", ");

@@ -23,7 +23,8 @@ void ln_describe_command(struct ln_buf *out, const struct ln_proc *p, struct ln_
 /* "1234 bash > 1240 python3 main.py": parents first, the process itself last, shortened. */
 void ln_describe_tree(struct ln_buf *out, const struct ln_proc *p, struct ln_redact *r);
 /* "104.28.14.6:443 (resolved: a.example.com, b.example.com (claimed))" */
-void ln_describe_destination(struct ln_buf *out, const struct ln_finding *f);
+void ln_describe_endpoint(struct ln_buf *out, const struct ln_endpoint *remote,
+			  const struct ln_name_evidence *names, size_t n_names);
 /* "example.com AAAA" */
 void ln_describe_question(struct ln_buf *out, const struct ln_finding *f);
 void ln_describe_proto(struct ln_buf *out, uint8_t proto); /* "TCP"; a number without a name */

@@ -286,6 +286,8 @@ struct ln_proc *ln_tree_fork(struct ln_tree *t, uint32_t agent, uint32_t parent_
 	if (!parent)
 		return &node->proc;
 	node->proc.parent = &parent->proc;
+	node->proc.cgroup_id = parent->proc.cgroup_id;
+	node->proc.why = parent->proc.why;
 	DL_APPEND2(parent->first_child, node, sibling_prev, sibling_next);
 	count_children(t, parent, 1);
 	if (parent->image) {

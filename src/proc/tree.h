@@ -5,7 +5,8 @@
  * still has its owner and a child its chain of parents. Bound: `max` processes, and 256 bytes each
  * for what they run. The oldest exited one without living children goes first, then the oldest
  * exited one with; else the newcomer is refused and counted. All is O(1). A pointer to a process is
- * valid until the next fork or exec; keep the PID, not the pointer.
+ * valid until the next fork or exec; keep the PID, not the pointer. ns_pid, cgroup_id and why are
+ * the caller's to set.
  */
 #ifndef LINNET_PROC_TREE_H
 #define LINNET_PROC_TREE_H
@@ -26,8 +27,12 @@ struct ln_proc {
 	char *args;             /* the same; NUL after each argument, raw bytes; NULL unknown */
 	size_t args_len;
 	bool args_cut;
-	bool inherited;    /* forked, not yet exec'd: exe and args are the parent's */
-	uint32_t children; /* living ones */
+	bool inherited;     /* forked, not yet exec'd: exe and args are the parent's */
+	uint32_t ns_pid;    /* in its own PID namespace; 0 unknown */
+	uint64_t cgroup_id; /* a child begins in its parent's; 0 unknown */
+	const char *why;    /* static text: why it is watched, when not by descent; children have
+			     * it of their parents; NULL by descent */
+	uint32_t children;  /* living ones */
 };
 
 struct ln_tree; /* opaque */

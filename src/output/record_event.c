@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record_event.h"
+
+#include <string.h>
+#include <sys/wait.h>
+#include "base/text.h"
+#include "describe.h"
+#include "dns/message.h"
+#include "engine/words.h"
+#include "json.h"
+
+static void add_evidence(struct ln_buf *b, const struct ln_name_evidence *e)
+{
+	LN_JSON_OPEN(b, "name");
+	ln_json_text(b, e->name);
+	LN_JSON_KEY(b, "source");
+	ln_json_text(b, ln_name_source_text(e->source));
+	LN_JSON_KEY(b, "grants");
+	ln_json_bool(b, e->grants);
+	LN_JSON_KEY(b, "stale");
+	ln_json_bool(b, e->stale);
+	LN_JSON_KEY(b, "ttl");
+	ln_json_number(b, e->ttl_s);
+	LN_JSON_KEY(b, "asked_by");
+	if (e->pid == 0)
+		LN_JSON_ADD(b, "null");
+	else
+		ln_json_number(b, e->pid);
+	if (e->cname[0] != '\0') {
+		LN_JSON_KEY(b, "cname");
+		ln_json_text(b, e->cname);
+	}
+	ln_buf_addc(b, '}');
+}
+
+static void add_evidences(struct ln_buf *b, const struct ln_name_evidence *list, size_t n)
+{
+	ln_buf_addc(b, '[');
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			ln_buf_addc(b, ',');
+		add_evidence(b, &list[i]);
+	}
+	ln_buf_addc(b, ']');
+}
+
+static void add_names(struct ln_buf *b, const struct ln_finding *f)
+{
+	LN_JSON_KEY(b, "names");
+	add_evidences(b, f->names, f->n_names);
+}
+
+static void add_party(struct ln_buf *b, const struct ln_party *p)
+{
+	if (p->pid == 0 && p->comm[0] == '\0') {
+		LN_JSON_ADD(b, "null");
+		return;
+	}
+	LN_JSON_OPEN(b, "pid");
+	ln_json_number(b, p->pid);
+	LN_JSON_KEY(b, "comm");
+	ln_json_text(b, p->comm[0] != '\0' ? p->comm : NULL);
+	ln_buf_addc(b, '}');
+}
+
+static void add_proto(struct ln_buf *b, uint8_t proto)
+{
+	ln_buf_addc(b, '"');
+	ln_describe_proto(b, proto);
+	ln_buf_addc(b, '"');
+}
+
+static void add_socket(struct ln_buf *b, const struct ln_flow *flow)
+{
+	LN_JSON_KEY(b, "id");
+	ln_json_hex(b, flow->id);
+	LN_JSON_KEY(b, "proto");
+	add_proto(b, flow->proto);
+	LN_JSON_KEY(b, "remote");
+	ln_json_endpoint(b, &flow->remote);
+	LN_JSON_KEY(b, "local");
+	ln_json_endpoint(b, &flow->local);
+}
+
+static void add_flow(struct ln_buf *b, const struct ln_finding *f)
+{
+	const struct ln_flow *flow = f->flow;
+
+	add_socket(b, flow);
+	add_names(b, f);
+	LN_JSON_KEY(b, "existing");
+	ln_json_bool(b, flow->existing);
+	LN_JSON_KEY(b, "same_tree");
+	ln_json_bool(b, flow->same_tree);
+	LN_JSON_KEY(b, "mptcp");
+	ln_json_bool(b, flow->mptcp);
+	LN_JSON_KEY(b, "uncounted");
+	ln_json_bool(b, flow->uncounted);
+	LN_JSON_KEY(b, "how");
+	ln_json_text(b, ln_how_text(flow->how));
+	LN_JSON_KEY(b, "received");
+	ln_json_bool(b, flow->received);
+	LN_JSON_KEY(b, "passed");
+	ln_json_bool(b, flow->passed);
+	LN_JSON_KEY(b, "inbound");
+	ln_json_bool(b, flow->inbound);
+	LN_JSON_KEY(b, "other");
+	add_party(b, &flow->other);
+	LN_JSON_KEY(b, "listener");
+	add_party(b, &flow->listener);
+	LN_JSON_KEY(b, "place");
+	ln_json_text(b, f->place);
+}
+
+static void add_count(struct ln_buf *b, bool known, uint64_t n)
+{
+	if (known)
+		ln_json_number(b, n);
+	else
+		LN_JSON_ADD(b, "null");
+}
+
+static void add_end(struct ln_buf *b, const struct ln_finding *f)
+{
+	const struct ln_flow_end *e = f->end;
+	bool counted = !f->flow->uncounted;
+
+	LN_JSON_KEY(b, "duration_ms");
+	ln_json_ms(b, f->time_ns > e->open_ns ? f->time_ns - e->open_ns : 0);
+	LN_JSON_KEY(b, "tx_bytes");
+	add_count(b, counted, e->tx_bytes);
+	LN_JSON_KEY(b, "rx_bytes");
+	add_count(b, counted, e->rx_bytes);
+	LN_JSON_KEY(b, "tx_packets");
+	add_count(b, counted, e->tx_packets);
+	LN_JSON_KEY(b, "rx_packets");
+	add_count(b, counted, e->rx_packets);
+	LN_JSON_KEY(b, "outcome");
+	ln_json_text(b, ln_outcome_text(e->outcome));
+	LN_JSON_KEY(b, "evicted");
+	ln_json_bool(b, e->evicted);
+}
+
+static void add_question(struct ln_buf *b, const struct ln_finding *f)
+{
+	const char *type = ln_dns_type_name(f->qtype);
+
+	LN_JSON_KEY(b, "query");
+	ln_json_text(b, f->query && f->query[0] != '\0' ? f->query : NULL);
+	LN_JSON_KEY(b, "qtype");
+	if (type) {
+		ln_json_text(b, type);
+		return;
+	}
+	LN_JSON_ADD(b, "\"TYPE");
+	ln_json_number(b, f->qtype);
+	ln_buf_addc(b, '"');
+}
+
+static void add_dns(struct ln_buf *b, const struct ln_finding *f)
+{
+	add_socket(b, f->flow);
+	add_question(b, f);
+	LN_JSON_KEY(b, "trusted");
+	ln_json_bool(b, f->trusted);
+	if (f->kind != LN_FINDING_DNS_ANSWER)
+		return;
+	LN_JSON_KEY(b, "rcode");
+	ln_json_number(b, f->rcode);
+	LN_JSON_KEY(b, "answers");
+	ln_buf_addc(b, '[');
+	for (size_t i = 0; i < f->n_answers; i++) {
+		if (i > 0)
+			ln_buf_addc(b, ',');
+		ln_json_addr(b, &f->answers[i]);
+	}
+	ln_buf_addc(b, ']');
+}
+
+static void add_process(struct ln_buf *b, const struct ln_finding *f)
+{
+	LN_JSON_KEY(b, "event");
+	ln_json_text(b, ln_event_kind_text(f->event_kind));
+	if (f->event_kind == LN_EVENT_FORK) {
+		LN_JSON_KEY(b, "child");
+		ln_json_number(b, f->child);
+	} else if (f->event_kind == LN_EVENT_EXIT && WIFSIGNALED(f->exit_status)) {
+		LN_JSON_KEY(b, "signal");
+		ln_json_number(b, (uint64_t)WTERMSIG(f->exit_status));
+	} else if (f->event_kind == LN_EVENT_EXIT) {
+		LN_JSON_KEY(b, "status");
+		ln_json_number(b, (uint64_t)WEXITSTATUS(f->exit_status));
+	}
+}
+
+static void add_repeats(struct ln_buf *b, const struct ln_finding *f)
+{
+	LN_JSON_KEY(b, "count");
+	ln_json_number(b, f->count);
+	if (f->flow)
+		add_socket(b, f->flow);
+	if (f->query)
+		add_question(b, f);
+	if (f->subject) {
+		LN_JSON_KEY(b, "subject");
+		ln_json_text(b, f->subject);
+	}
+	add_names(b, f);
+}
+
+static void add_wire(struct ln_buf *b, const struct ln_finding *f)
+{
+	const struct ln_flow *flow = f->flow;
+
+	LN_JSON_KEY(b, "id");
+	ln_json_hex(b, flow->id);
+	LN_JSON_KEY(b, "proto");
+	add_proto(b, flow->proto);
+	LN_JSON_KEY(b, "named");
+	ln_json_endpoint(b, &flow->remote);
+	LN_JSON_KEY(b, "remote");
+	ln_json_endpoint(b, f->wire);
+	LN_JSON_KEY(b, "local");
+	ln_json_endpoint(b, &flow->local);
+	LN_JSON_KEY(b, "way");
+	ln_json_text(b, ln_wire_why_text(f->wire_why));
+	add_names(b, f);
+	LN_JSON_KEY(b, "named_names");
+	add_evidences(b, f->named, f->n_named);
+	LN_JSON_KEY(b, "how");
+	ln_json_text(b, ln_how_text(flow->how));
+	LN_JSON_KEY(b, "place");
+	ln_json_text(b, f->place);
+}
+
+/* The addresses of the socket that it is about. */
+static void add_channel_flow(struct ln_buf *b, const struct ln_flow *flow)
+{
+	LN_JSON_KEY(b, "proto");
+	add_proto(b, flow->proto);
+	LN_JSON_KEY(b, "remote");
+	ln_json_endpoint(b, &flow->remote);
+	LN_JSON_KEY(b, "local");
+	ln_json_endpoint(b, &flow->local);
+}
+
+static void add_channel_numbers(struct ln_buf *b, const struct ln_channel *c)
+{
+	LN_JSON_KEY(b, "family");
+	ln_json_text(b, ln_family_text(c->family));
+	LN_JSON_KEY(b, "socket_type");
+	ln_json_text(b, ln_socktype_text(c->type));
+	LN_JSON_KEY(b, "number");
+	ln_json_number(b, c->number);
+	if (c->kind == LN_CHANNEL_PRIVILEGE) {
+		LN_JSON_KEY(b, "capability");
+		ln_json_text(b, ln_capability_text(c->number));
+	}
+}
+
+static void add_channel(struct ln_buf *b, const struct ln_finding *f)
+{
+	const struct ln_channel *c = f->channel;
+
+	LN_JSON_KEY(b, "channel");
+	ln_json_text(b, ln_channel_kind_text(c->kind));
+	LN_JSON_KEY(b, "subject");
+	ln_json_text(b, f->subject);
+	LN_JSON_KEY(b, "how");
+	ln_json_text(b, ln_how_text(c->how));
+	add_channel_numbers(b, c);
+	LN_JSON_KEY(b, "syscall");
+	ln_json_text(b, c->syscall);
+	LN_JSON_KEY(b, "path");
+	if (c->path)
+		ln_text_json(b, c->path, c->path_len);
+	else
+		LN_JSON_ADD(b, "null");
+	LN_JSON_KEY(b, "abstract");
+	ln_json_bool(b, c->abstract);
+	LN_JSON_KEY(b, "other");
+	add_party(b, &c->other);
+	LN_JSON_KEY(b, "same_tree");
+	ln_json_bool(b, c->same_tree);
+	LN_JSON_KEY(b, "own_ns");
+	ln_json_bool(b, c->own_ns);
+	LN_JSON_KEY(b, "existing");
+	ln_json_bool(b, c->existing);
+	LN_JSON_KEY(b, "refused");
+	ln_json_bool(b, c->refused);
+	if (f->flow)
+		add_channel_flow(b, f->flow);
+}
+
+static void add_tamper(struct ln_buf *b, const struct ln_finding *f)
+{
+	static const struct ln_party nobody;
+
+	LN_JSON_KEY(b, "by");
+	add_party(b, f->other ? f->other : &nobody);
+}
+
+void ln_record_event(struct ln_buf *b, const struct ln_finding *f)
+{
+	switch (f->kind) {
+	case LN_FINDING_FLOW_OPEN:
+		add_flow(b, f);
+		break;
+	case LN_FINDING_FLOW_CLOSE:
+		add_flow(b, f);
+		add_end(b, f);
+		break;
+	case LN_FINDING_DNS_QUERY:
+	case LN_FINDING_DNS_ANSWER:
+		add_dns(b, f);
+		break;
+	case LN_FINDING_NAME:
+		LN_JSON_KEY(b, "ip");
+		ln_json_addr(b, &f->addr);
+		LN_JSON_KEY(b, "evidence");
+		add_evidence(b, f->evidence);
+		break;
+	case LN_FINDING_PROCESS:
+		add_process(b, f);
+		break;
+	case LN_FINDING_REPEATS:
+		add_repeats(b, f);
+		break;
+	case LN_FINDING_WIRE:
+		add_wire(b, f);
+		break;
+	case LN_FINDING_CHANNEL:
+		add_channel(b, f);
+		break;
+	case LN_FINDING_TAMPER:
+		add_tamper(b, f);
+		break;
+	case LN_FINDING_LOST:
+		LN_JSON_KEY(b, "count");
+		ln_json_number(b, f->count);
+		break;
+	case LN_FINDING_COUNT:
+		break;
+	}
+}
