@@ -17,7 +17,7 @@ static size_t without_purpose(const struct ln_policy *p)
 
 	for (size_t i = 0; i < ln_policy_rules(p); i++) {
 		const struct ln_rule *rule = ln_policy_rule(p, i);
-		n += rule->kind == LN_RULE_EXPECTED && !rule->purpose;
+		n += rule->kind != LN_RULE_DYNAMIC && !rule->purpose;
 	}
 	return n;
 }

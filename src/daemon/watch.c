@@ -259,11 +259,12 @@ uint64_t ln_watch_violations(const struct ln_watch *w)
 	return sum.violations + sum.dns_unexpected;
 }
 
-/* "weather.service.com 443/TCP (line 7)"; those over the bound are counted in one last entry. */
+/* "weather.service.com 443/TCP (line 7)", "/run/nscd/socket (line 9)"; those over the bound are
+ * counted in one last entry. */
 static size_t unused_rules(const struct ln_watch *w, char **ret, size_t max)
 {
 	size_t n = 0, over = 0;
-	char ports[128];
+	char buf[128];
 
 	for (size_t i = 0; i < ln_policy_rules(w->c.policy); i++) {
 		const struct ln_rule *rule = ln_policy_rule(w->c.policy, i);
@@ -274,8 +275,10 @@ static size_t unused_rules(const struct ln_watch *w, char **ret, size_t max)
 			continue;
 		}
 		struct ln_buf text = {0};
-		ln_buf_addf(&text, "%s %s (line %u)", rule->text,
-			    ln_rule_ports_text(rule, ports, sizeof(ports)), rule->line);
+		const char *ports = ln_rule_ports_text(rule, buf, sizeof(buf));
+		ln_buf_addf(&text, "%s%s%s%s (line %u)",
+			    rule->kind == LN_RULE_INBOUND ? "inbound from " : "", rule->text,
+			    ports[0] ? " " : "", ports, rule->line);
 		ret[n] = strdup(ln_buf_text(&text));
 		ln_buf_done(&text);
 		n += ret[n] != NULL;

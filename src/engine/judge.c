@@ -82,11 +82,10 @@ static void add_rule(struct ln_buf *out, const struct ln_rule *rule, bool stale)
 {
 	char ports[128];
 
-	ln_buf_addf(
-	    out, "%s rule %u (line %u): %s %s%s",
-	    rule->kind == LN_RULE_DYNAMIC ? "allowed_dynamic_resolution" : "expected_outbound",
-	    rule->id + 1, rule->line, rule->text, ln_rule_ports_text(rule, ports, sizeof(ports)),
-	    stale ? ", by an answer that is past its TTL" : "");
+	ln_buf_addf(out, "%s rule %u (line %u): %s %s%s", ln_rule_list_text(rule->kind),
+		    rule->id + 1, rule->line, rule->text,
+		    ln_rule_ports_text(rule, ports, sizeof(ports)),
+		    stale ? ", by an answer that is past its TTL" : "");
 }
 
 const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "index.h"
+#include "pattern.h"
 #include "ports.h"
 
 struct check {
@@ -22,15 +23,16 @@ static void tell_repeat(struct check *c, const struct ln_rule *first)
 
 static void tell_shadow(struct check *c, const struct ln_rule *by)
 {
-	char quote[LN_QUOTE_MAX], ports[64];
+	char quote[LN_QUOTE_MAX], buf[64];
+	const char *ports = ln_rule_ports_text(by, buf, sizeof(buf));
 
 	c->told = true;
 	ln_report_error(
 	    c->report, c->places[c->rule->id],
-	    "this rule is shadowed by line %u, which permits all of it (%s, %s); remove "
+	    "this rule is shadowed by line %u, which permits all of it (%s%s%s); remove "
 	    "one of the two, or narrow line %u",
-	    by->line, ln_report_quote(quote, by->text, strlen(by->text)),
-	    ln_rule_ports_text(by, ports, sizeof(ports)), by->line);
+	    by->line, ln_report_quote(quote, by->text, strlen(by->text)), ports[0] ? ", " : "",
+	    ports, by->line);
 }
 
 static bool contradict(const struct ln_rule *a, const struct ln_rule *b)
@@ -42,14 +44,19 @@ static bool contradict(const struct ln_rule *a, const struct ln_rule *b)
 static void tell_contradiction(struct check *c, const struct ln_rule *first)
 {
 	char a[LN_QUOTE_MAX], b[LN_QUOTE_MAX];
+	bool socket = first->kind == LN_RULE_UNIX;
 
 	c->told = true;
 	ln_report_error(
 	    c->report, c->places[c->rule->id],
-	    "this rule contradicts line %u: the same destination, port and protocol for "
-	    "%s there and for %s here; keep one, or give them different ports",
-	    first->line, ln_report_quote(a, first->purpose, strlen(first->purpose)),
-	    ln_report_quote(b, c->rule->purpose, strlen(c->rule->purpose)));
+	    "this rule contradicts line %u: the same %s for %s there and for %s here; keep one%s",
+	    first->line,
+	    socket                           ? "socket"
+	    : first->kind == LN_RULE_INBOUND ? "origin, port and protocol"
+					     : "destination, port and protocol",
+	    ln_report_quote(a, first->purpose, strlen(first->purpose)),
+	    ln_report_quote(b, c->rule->purpose, strlen(c->rule->purpose)),
+	    socket ? "" : ", or give them different ports");
 }
 
 static void tell_too_many(struct check *c)
@@ -142,12 +149,49 @@ static void check_net(struct check *c)
 	}
 }
 
+/* Whether all that `b` is about `a` is about too. */
+static bool local_covers(const struct ln_rule *a, const struct ln_rule *b)
+{
+	if (a->kind == LN_RULE_UNIX)
+		return ln_pattern_covers(a->name, b->name);
+	return a->net.addr.family == 0 ||
+	       (b->net.addr.family != 0 && a->net.prefix_len <= b->net.prefix_len &&
+		ln_net_contains(&a->net, &b->net.addr));
+}
+
+/* Against each other rule of its list: these are short. */
+static void check_local(struct check *c)
+{
+	const struct ln_policy *p = c->policy;
+	const struct ln_rule *rule = c->rule;
+
+	for (uint32_t id = p->start[rule->kind]; id < p->start[rule->kind + 1] && !c->told; id++) {
+		const struct ln_rule *other = &p->rules[id];
+		bool same;
+
+		if (other == rule || !local_covers(other, rule))
+			continue;
+		same = local_covers(rule, other);
+		if (same && contradict(other, rule)) {
+			if (id < rule->id)
+				tell_contradiction(c, other);
+		} else if (ln_rule_gate_covers(other, rule)) {
+			if (!same || !ln_rule_gate_covers(rule, other))
+				tell_shadow(c, other);
+			else if (id < rule->id)
+				tell_repeat(c, other);
+		}
+	}
+}
+
 void ln_check_rules(const struct ln_policy *p, const struct ln_place *places, struct ln_report *r)
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
 		struct check c = {p, places, r, &p->rules[i], false};
 
-		if (c.rule->dest == LN_DEST_NET)
+		if (c.rule->kind >= LN_RULE_KINDS)
+			check_local(&c);
+		else if (c.rule->dest == LN_DEST_NET)
 			check_net(&c);
 		else
 			check_name(&c);

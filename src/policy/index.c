@@ -118,23 +118,37 @@ static size_t list_lengths(const bool *seen, size_t n, uint8_t *ret)
 	return count;
 }
 
+static void find_starts(struct ln_policy *p)
+{
+	uint32_t id = 0;
+
+	for (int kind = 0; kind < LN_RULE_COUNT; kind++) {
+		p->start[kind] = id;
+		while (id < p->n_rules && p->rules[id].kind == (enum ln_rule_kind)kind)
+			id++;
+	}
+	p->start[LN_RULE_COUNT] = id;
+}
+
 int ln_index_build(struct ln_policy *p)
 {
 	bool seen4[33] = {false}, seen6[129] = {false};
-	size_t n_names = 0;
+	size_t n_names = 0, n_dests;
 
-	for (size_t i = 0; i < p->n_rules; i++)
+	find_starts(p);
+	n_dests = p->start[LN_RULE_KINDS];
+	for (size_t i = 0; i < n_dests; i++)
 		n_names += p->rules[i].dest != LN_DEST_NET;
 	p->names_mask = slots_for(n_names) - 1;
-	p->nets_mask = slots_for(p->n_rules - n_names) - 1;
+	p->nets_mask = slots_for(n_dests - n_names) - 1;
 	p->names = calloc((size_t)p->names_mask + 1, sizeof(*p->names));
 	p->nets = calloc((size_t)p->nets_mask + 1, sizeof(*p->nets));
-	p->next = calloc(p->n_rules + 1, sizeof(*p->next));
+	p->next = calloc(n_dests + 1, sizeof(*p->next));
 	if (!p->names || !p->nets || !p->next) {
 		ln_index_done(p);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < p->n_rules; i++) {
+	for (size_t i = 0; i < n_dests; i++) {
 		if (p->rules[i].dest == LN_DEST_NET)
 			add_net(p, &p->rules[i], seen4, seen6);
 		else

@@ -4,7 +4,8 @@
  * order of their ids. Names and suffixes share one hash, which is computed from the last byte
  * to the first, so that one pass over a name gives the hash of each of its suffixes. Networks are
  * in a second hash by address and prefix length; an address is looked up once for each length
- * that occurs, the longest first. Both are open-addressed and at most half full.
+ * that occurs, the longest first. Both are open-addressed and at most half full. Rules about UNIX
+ * sockets and inbound connections are in neither.
  */
 #ifndef LINNET_POLICY_INDEX_H
 #define LINNET_POLICY_INDEX_H
@@ -12,8 +13,9 @@
 #include "policy.h"
 
 #define LN_NO_RULE         UINT32_MAX
-#define LN_RULE_KINDS      2
+#define LN_RULE_KINDS      2 /* that are about destinations; the first ones */
 #define LN_NAME_LABELS_MAX 127
+#define LN_LOCAL_MAX       256 /* rules in a list about UNIX sockets or what comes in */
 
 struct ln_chain {
 	uint32_t first, last; /* rule ids; LN_NO_RULE: empty */
@@ -37,7 +39,8 @@ struct ln_policy {
 	char *file;            /* owned */
 	struct ln_rule *rules; /* owned */
 	size_t n_rules;
-	struct ln_endpoint *resolvers; /* owned */
+	uint32_t start[LN_RULE_COUNT + 1]; /* rules of one kind stand together: where each begins */
+	struct ln_endpoint *resolvers;     /* owned */
 	size_t n_resolvers;
 
 	uint32_t *next;             /* owned; by rule id: the next in its chain */
@@ -55,7 +58,8 @@ struct ln_level {
 	bool whole; /* it is the name itself */
 };
 
-int ln_index_build(struct ln_policy *p); /* 0 or -ENOMEM */
+/* 0 or -ENOMEM. The rules stand in the order of their kinds. */
+int ln_index_build(struct ln_policy *p);
 void ln_index_done(struct ln_policy *p);
 /* From the shortest suffix to the name itself; returns how many. */
 size_t ln_index_name_levels(const struct ln_policy *p, const char *name,

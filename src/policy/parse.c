@@ -7,6 +7,7 @@
 #include "dest.h"
 #include "fields.h"
 #include "index.h"
+#include "pattern.h"
 #include "ports.h"
 #include "source.h"
 
@@ -21,12 +22,14 @@ struct loader {
 	struct ln_policy *policy; /* owned until handed out */
 	struct ln_place *places;  /* owned; of each rule's destination, by rule id */
 	size_t cap;               /* of places and of the policy's rules */
+	bool full[LN_RULE_COUNT]; /* a list has more than LN_LOCAL_MAX, which was told */
 };
 
 /* What is known of a rule while its mapping is read. */
 struct draft {
 	enum ln_rule_kind kind;
-	const struct ln_yaml_node *dest_node;
+	const char *text; /* destination as written */
+	struct ln_place at;
 	struct ln_dest dest;
 	struct ln_ports ports;
 	uint8_t proto;
@@ -34,8 +37,6 @@ struct draft {
 	size_t purpose_len;
 	uint32_t line;
 };
-
-static const char *const list_keys[] = {"expected_outbound", "allowed_dynamic_resolution"};
 
 static bool grow(struct loader *l)
 {
@@ -84,7 +85,7 @@ static void add_rule(struct loader *l, const struct draft *d)
 				 .id = (uint32_t)l->policy->n_rules,
 				 .line = d->line,
 				 .proto = d->proto,
-				 .text = strdup(d->dest_node->text)};
+				 .text = strdup(d->text)};
 	good = rule->text && copy_ports(&d->ports, rule);
 	if (d->dest.kind == LN_DEST_NET) {
 		rule->net = d->dest.net;
@@ -96,7 +97,7 @@ static void add_rule(struct loader *l, const struct draft *d)
 		rule->purpose = strndup(d->purpose->text, d->purpose_len);
 		good = good && rule->purpose;
 	}
-	l->places[l->policy->n_rules++] = d->dest_node->at;
+	l->places[l->policy->n_rules++] = d->at;
 	l->report.no_memory |= !good;
 }
 
@@ -141,6 +142,13 @@ static bool read_text(struct loader *l, const struct ln_yaml_node *n, const char
 static bool read_purpose(struct loader *l, const struct ln_yaml_node *map,
 			 const struct ln_yaml_node *value, struct draft *d)
 {
+	static const char *const need[] = {
+	    [LN_RULE_EXPECTED] = "destination",
+	    [LN_RULE_DYNAMIC] = "name",
+	    [LN_RULE_UNIX] = "socket",
+	    [LN_RULE_INBOUND] = "port",
+	};
+	_Static_assert(LN_ARRAY_SIZE(need) == LN_RULE_COUNT, "a word for each kind");
 	size_t len = 0;
 
 	if (value && !read_text(l, value, "purpose", PURPOSE_MAX, false, &len))
@@ -150,8 +158,10 @@ static bool read_purpose(struct loader *l, const struct ln_yaml_node *map,
 		d->purpose_len = len;
 	} else if (l->report.strict && !map->cut) {
 		ln_report_error(&l->report, value ? value->at : map->at,
-				"\"purpose\" is missing; say what the agent needs this destination "
-				"for (strict mode)");
+				"\"purpose\" is missing; say what the agent needs this %s for%s "
+				"(strict mode)",
+				need[d->kind],
+				map->kind == LN_YAML_MAP ? "" : ", as {path: …, purpose: …}");
 		return false;
 	}
 	return true;
@@ -162,7 +172,8 @@ static bool read_dest(struct loader *l, const struct ln_yaml_node *n, const char
 {
 	char quote[LN_QUOTE_MAX];
 
-	d->dest_node = n;
+	d->text = n->text;
+	d->at = n->at;
 	if (!ln_dest_parse(n, key, &l->suffixes, &l->report, &d->dest))
 		return false;
 	if (d->kind == LN_RULE_DYNAMIC && d->dest.kind == LN_DEST_NET) {
@@ -235,6 +246,114 @@ static void read_dynamic(struct loader *l, const struct ln_yaml_node *item)
 		return;
 	}
 	if (good)
+		add_rule(l, &d);
+}
+
+/* One more in a list that is walked. */
+static bool has_room(struct loader *l, enum ln_rule_kind kind, const struct ln_yaml_node *item)
+{
+	const struct ln_policy *p = l->policy;
+	size_t n = p->n_rules;
+
+	while (n > 0 && p->rules[n - 1].kind == kind)
+		n--;
+	if (p->n_rules - n < LN_LOCAL_MAX)
+		return true;
+	if (!l->full[kind])
+		ln_report_error(&l->report, item->at,
+				"more than %d rules in %s; write fewer, wider ones", LN_LOCAL_MAX,
+				ln_rule_list_text(kind));
+	l->full[kind] = true;
+	return false;
+}
+
+static void read_unix(struct loader *l, const struct ln_yaml_node *item)
+{
+	struct ln_field f[] = {
+	    {"path", "path: where the socket is, or \"@\" and an abstract name"},
+	    {"purpose"},
+	};
+	struct draft d = {.kind = LN_RULE_UNIX, .line = item->at.line, .dest.kind = LN_DEST_PATH};
+	const struct ln_yaml_node *path = item;
+	char quote[LN_QUOTE_MAX];
+	bool good = true;
+
+	_Static_assert(sizeof(d.dest.name) >= LN_PATTERN_MAX, "a pattern fits");
+	if (item->kind == LN_YAML_MAP) {
+		good = ln_fields_read(item, f, LN_ARRAY_SIZE(f), &l->report);
+		path = f[0].value;
+	} else if (item->kind != LN_YAML_SCALAR) {
+		ln_report_error(&l->report, item->at,
+				"each item must be the path of a UNIX socket, or a mapping with "
+				"path and purpose (found %s)",
+				ln_yaml_found(item, quote));
+		return;
+	}
+	if (path) {
+		d.text = path->text;
+		d.at = path->at;
+		good &= ln_pattern_parse(path, f[0].key, &l->report, d.dest.name);
+	}
+	good &= read_purpose(l, item, f[1].value, &d);
+	if (good && has_room(l, d.kind, item))
+		add_rule(l, &d);
+}
+
+static bool read_from(struct loader *l, const struct ln_yaml_node *n, struct draft *d)
+{
+	char quote[LN_QUOTE_MAX], addr[LN_ADDR_TEXT_MAX];
+	bool text = n->kind == LN_YAML_SCALAR && strlen(n->text) == n->len;
+
+	if (n->kind == LN_YAML_REPORTED)
+		return false;
+	d->text = n->text;
+	if (text && ln_net_parse(n->text, true, &d->dest.net))
+		return true;
+	if (text && ln_net_parse(n->text, false, &d->dest.net))
+		ln_report_error(&l->report, n->at,
+				"the network has host bits set (found %s); write \"%s/%u\"",
+				ln_yaml_found(n, quote), ln_addr_format(&d->dest.net.addr, addr),
+				d->dest.net.prefix_len);
+	else
+		ln_report_error(&l->report, n->at,
+				"from must be an address or a network (found %s); leave it out for "
+				"anywhere",
+				ln_yaml_found(n, quote));
+	return false;
+}
+
+static void read_inbound(struct loader *l, const struct ln_yaml_node *item)
+{
+	struct ln_field f[] = {
+	    {"port", "port: the agent's own; a number, a range, a list or any"},
+	    {"protocol", "protocol: TCP, UDP or any"},
+	    {"from"},
+	    {"purpose"},
+	};
+	struct draft d = {.kind = LN_RULE_INBOUND,
+			  .line = item->at.line,
+			  .text = "anywhere",
+			  .dest.kind = LN_DEST_NET};
+	char quote[LN_QUOTE_MAX];
+	bool good;
+
+	if (item->kind != LN_YAML_MAP) {
+		ln_report_error(&l->report, item->at,
+				"a rule must be a mapping with port and protocol (found %s)",
+				ln_yaml_found(item, quote));
+		return;
+	}
+	good = ln_fields_read(item, f, LN_ARRAY_SIZE(f), &l->report);
+	if (f[0].value) {
+		d.at = f[0].value->at;
+		good &= ln_ports_parse(f[0].value, &l->report, &d.ports);
+	}
+	if (f[1].value)
+		good &= ln_proto_parse(f[1].value, &l->report, &d.proto);
+	if (f[2].value)
+		good &= read_from(l, f[2].value, &d);
+	good &= read_purpose(l, item, f[3].value, &d);
+	if (good && has_room(l, d.kind, item))
 		add_rule(l, &d);
 }
 
@@ -313,9 +432,11 @@ static void read_root(struct loader *l, const struct ln_yaml_node *root)
 {
 	struct ln_field f[] = {
 	    {"agent_name", "agent_name: the name that alerts show"},
-	    {list_keys[LN_RULE_EXPECTED],
+	    {ln_rule_list_text(LN_RULE_EXPECTED),
 	     "expected_outbound: the list of what the agent may reach"},
-	    {list_keys[LN_RULE_DYNAMIC]},
+	    {ln_rule_list_text(LN_RULE_DYNAMIC)},
+	    {ln_rule_list_text(LN_RULE_UNIX)},
+	    {ln_rule_list_text(LN_RULE_INBOUND)},
 	    {"resolvers"},
 	};
 	char quote[LN_QUOTE_MAX];
@@ -333,7 +454,10 @@ static void read_root(struct loader *l, const struct ln_yaml_node *root)
 	read_agent_name(l, f[0].value);
 	read_list(l, &f[1], false, read_expected);
 	read_list(l, &f[2], true, read_dynamic);
-	read_list(l, &f[3], true, read_resolver);
+	/* In the order of their kinds, wherever they stand in the file. */
+	read_list(l, &f[3], true, read_unix);
+	read_list(l, &f[4], true, read_inbound);
+	read_list(l, &f[5], true, read_resolver);
 }
 
 static void report_lost_indentation(struct loader *l, const char *bytes, size_t len)

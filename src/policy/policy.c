@@ -65,6 +65,19 @@ size_t ln_policy_resolvers(const struct ln_policy *p, const struct ln_endpoint *
 	return p->n_resolvers;
 }
 
+const char *ln_rule_list_text(enum ln_rule_kind k)
+{
+	static const char *const texts[] = {
+	    [LN_RULE_EXPECTED] = "expected_outbound",
+	    [LN_RULE_DYNAMIC] = "allowed_dynamic_resolution",
+	    [LN_RULE_UNIX] = "expected_unix",
+	    [LN_RULE_INBOUND] = "expected_inbound",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_RULE_COUNT, "a text for each kind");
+
+	return (unsigned int)k < LN_RULE_COUNT ? texts[k] : "unknown";
+}
+
 const char *ln_rule_ports_text(const struct ln_rule *r, char *buf, size_t size)
 {
 	const char *proto = r->proto == IPPROTO_TCP   ? "/TCP"
@@ -72,7 +85,7 @@ const char *ln_rule_ports_text(const struct ln_rule *r, char *buf, size_t size)
 						      : "/any";
 	size_t used = 0;
 
-	if (size == 0)
+	if (size == 0 || r->kind == LN_RULE_UNIX)
 		return "";
 	if (r->n_ports == 0)
 		used = (size_t)snprintf(buf, size, "any");

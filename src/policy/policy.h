@@ -29,10 +29,10 @@ struct ln_rule {
 	enum ln_dest_kind dest;
 	uint32_t id;   /* position in the policy, from 0; rules of both lists share the count */
 	uint32_t line; /* in the file, from 1 */
-	char *text;    /* owned; destination as written */
+	char *text;    /* owned; destination as written; for what comes in: from where */
 	char *name;    /* owned; canonical; for "*.suffix" the suffix; for a UNIX socket its path or
 			* pattern; NULL for LN_DEST_NET */
-	struct ln_net net;
+	struct ln_net net;           /* INBOUND: from where; family 0: anywhere */
 	size_t n_ports;              /* 0: any */
 	struct ln_port_range *ports; /* owned; sorted, disjoint */
 	uint8_t proto;               /* IPPROTO_TCP, IPPROTO_UDP, 0: any */
@@ -86,7 +86,8 @@ const struct ln_rule *ln_policy_covers_name(const struct ln_policy *p, const cha
 /* Whether some rule lists this address, whatever its port. */
 const struct ln_rule *ln_policy_covers_addr(const struct ln_policy *p, const struct ln_addr *addr);
 
-/* UNIX sockets: `path` as in sockaddr_un without the leading NUL of an abstract one. NULL: none. */
+/* UNIX sockets: `path` as in sockaddr_un without the leading NUL of an abstract one. NULL: none.
+ * A path that is not absolute, or has a ".." in it, matches none. */
 const struct ln_rule *ln_policy_match_unix(const struct ln_policy *p, const char *path,
 					   size_t path_len, bool abstract);
 /* Whether the policy has an expected_unix list: without one such sockets are not policed. */
@@ -95,7 +96,9 @@ bool ln_policy_polices_unix(const struct ln_policy *p);
 const struct ln_rule *ln_policy_match_inbound(const struct ln_policy *p, uint8_t proto,
 					      uint16_t local_port, const struct ln_addr *remote);
 
-/* "443/TCP", "8000-8100,9000/any": for messages. */
+/* The list of the file that rules of this kind stand in: "expected_outbound", … */
+const char *ln_rule_list_text(enum ln_rule_kind k);
+/* "443/TCP", "8000-8100,9000/any": for messages; "" for a UNIX socket, which has no port. */
 const char *ln_rule_ports_text(const struct ln_rule *r, char *buf, size_t size);
 
 #endif

@@ -18,6 +18,35 @@ static void check_text(const char *text)
 	}
 }
 
+/* A path that the pattern stands for: something for each star. */
+static void ask_unix(const struct ln_policy *p, const struct ln_rule *r)
+{
+	bool abstract = r->name[0] == '@';
+	char path[LN_NAME_MAX];
+	size_t len = strlen(r->name);
+
+	if (len > 108)
+		abort();
+	memcpy(path, r->name, len + 1);
+	for (size_t i = 0; i < len; i++)
+		path[i] = path[i] == '*' ? 'a' : path[i];
+	if (!ln_policy_polices_unix(p) ||
+	    !ln_policy_match_unix(p, path + abstract, len - abstract, abstract))
+		abort();
+	ln_policy_match_unix(p, r->text, strlen(r->text), !abstract);
+}
+
+static void ask_inbound(const struct ln_policy *p, const struct ln_rule *r)
+{
+	uint16_t port = r->n_ports > 0 ? r->ports[0].first : 9;
+	uint8_t proto = r->proto > 0 ? r->proto : 17;
+	struct ln_addr from = r->net.addr.family ? r->net.addr : (struct ln_addr){.family = 6};
+
+	if (!ln_policy_match_inbound(p, proto, port, NULL) ||
+	    !ln_policy_match_inbound(p, proto, port, &from))
+		abort();
+}
+
 /* Each rule must be found by what it says itself. */
 static void ask(const struct ln_policy *p, const struct ln_rule *r)
 {
@@ -29,6 +58,14 @@ static void ask(const struct ln_policy *p, const struct ln_rule *r)
 	struct ln_match m;
 
 	ln_rule_ports_text(r, buf, sizeof(buf));
+	if (r->kind == LN_RULE_UNIX) {
+		ask_unix(p, r);
+		return;
+	}
+	if (r->kind == LN_RULE_INBOUND) {
+		ask_inbound(p, r);
+		return;
+	}
 	if (r->dest == LN_DEST_NET) {
 		q.addr = r->net.addr;
 		if (!ln_policy_covers_addr(p, &q.addr))

@@ -162,6 +162,40 @@ static void all_forms(void **state)
 	ln_buf_done(&text);
 }
 
+static void local_forms(void **state)
+{
+	static const char *const names[] = {"/run/docker.sock",     "@/tmp/dbus-*",
+					    "/run/user/*/bus",      "/run/nscd/socket",
+					    "/srv/**/agent-*.sock", "/srv/a b/x"};
+	static const struct {
+		const char *from, *ports;
+	} rows[] = {{"10.0.0.0/8", "8080/TCP"},
+		    {NULL, "9000-9010,9100/any"},
+		    {"2001:db8::7/128", "any/UDP"},
+		    {"192.0.2.1/32", "8080/TCP"}};
+	struct ln_buf text = {0};
+	struct ln_policy *p;
+	char buf[128];
+
+	read_file(DATA "good-local.yaml", &text);
+	p = good(ln_buf_text(&text), true);
+	assert_int_equal(ln_policy_rules(p), 1 + LN_ARRAY_SIZE(names) + LN_ARRAY_SIZE(rows));
+	for (size_t i = 0; i < LN_ARRAY_SIZE(names); i++)
+		assert_string_equal(ln_policy_rule(p, 1 + i)->name, names[i]);
+	for (size_t i = 0; i < LN_ARRAY_SIZE(rows); i++) {
+		const struct ln_rule *r = ln_policy_rule(p, 1 + LN_ARRAY_SIZE(names) + i);
+		struct ln_net net = {0};
+
+		assert_string_equal(ln_rule_ports_text(r, buf, sizeof(buf)), rows[i].ports);
+		assert_true(!rows[i].from || ln_net_parse(rows[i].from, true, &net));
+		assert_true(ln_addr_equal(&r->net.addr, &net.addr));
+		assert_int_equal(r->net.prefix_len, net.prefix_len);
+	}
+	assert_string_equal(ln_policy_rule(p, 8)->text, "anywhere");
+	ln_policy_free(&p);
+	ln_buf_done(&text);
+}
+
 static void bad_files(void **state)
 {
 	struct ln_buf text = {0}, want = {0}, got = {0};
@@ -215,10 +249,24 @@ static void strict_mode(void **state)
 	static const char silent[] = HEAD RULE;
 	static const char blank[] =
 	    HEAD "  - {destination: a.example, port: 1, protocol: TCP, purpose: ' '}\n";
+	static const char local[] =
+	    HEAD "  - {destination: a.example, port: 1, protocol: TCP, purpose: x}\n"
+		 "expected_unix:\n  - /run/x\n  - {path: /run/y}\n"
+		 "expected_inbound:\n  - {port: 5, protocol: TCP}\n";
 	struct ln_buf out = {0};
 	struct ln_diags d = {0};
 	struct ln_policy *p = NULL;
 
+	p = good(local, false);
+	assert_int_equal(ln_policy_rules(p), 4);
+	ln_policy_free(&p);
+	assert_string_equal(messages(local, strlen(local), true, &out),
+			    "f:5:5: \"purpose\" is missing; say what the agent needs this socket "
+			    "for, as {path: …, purpose: …} (strict mode)\n"
+			    "f:6:5: \"purpose\" is missing; say what the agent needs this socket "
+			    "for (strict mode)\n"
+			    "f:8:5: \"purpose\" is missing; say what the agent needs this port "
+			    "for (strict mode)\n");
 	p = good(silent, false);
 	assert_null(ln_policy_rule(p, 0)->purpose);
 	ln_policy_free(&p);
@@ -286,6 +334,18 @@ static const struct {
     {HEAD RULE "allowed_dynamic_resolution:\n  - {port: 1}\n", 0, "f:5:5: \"name\" is missing; "},
     {HEAD RULE "resolvers:\n  - 192.0.2.1:0\n", 0, "f:5:5: a resolver must be an address"},
     {HEAD RULE "resolvers: 192.0.2.1\n", 0, "f:4:12: resolvers must be a list"},
+    {HEAD RULE "expected_unix: []\n", 0,
+     "f:4:1: expected_unix is empty; list at least one item, or"},
+    {HEAD RULE "expected_unix: /run/x\n", 0,
+     "f:4:16: expected_unix must be a list (found \"/run/x\")"},
+    {HEAD RULE "expected_unix:\n  - @x\n", 0,
+     "f:5:5: a value cannot start with this character; put "},
+    {HEAD RULE "expected_inbound:\n", 0, "f:4:1: expected_inbound is empty; list at least one"},
+    {HEAD RULE "expected_inbound: {port: 1}\n", 0, "f:4:19: expected_inbound must be a list"},
+    {HEAD RULE "inbound: 1\n", 0,
+     "f:4:1: unknown key \"inbound\"; did you mean \"expected_inbound\"?"},
+    {HEAD RULE "expected_unx: 1\n", 0, "did you mean \"expected_unix\"?"},
+    {HEAD RULE "expected_inbounds: 1\n", 0, "did you mean \"expected_inbound\"?"},
     {"x: [[[[[[[[[[[[[[[[a\n", 0, "f:1:19: nested deeper than 16 levels; "},
     {HEAD RULE "---\n" HEAD RULE, 0, "f:4:1: a second YAML document starts here; "},
     {HEAD RULE "resolvers: [\n", 0, "f:5:1: a value is missing here; "},
@@ -423,6 +483,14 @@ static void bounds(void **state)
 			    "with a list of ports or ranges\n");
 
 	ln_buf_reset(&text);
+	ln_buf_adds(&text, HEAD RULE "expected_unix:\n");
+	for (int i = 0; i < 300; i++)
+		ln_buf_addf(&text, "  - /run/%d\n", i);
+	assert_string_equal(messages(text.data, text.len, false, &out),
+			    "f:261:5: more than 256 rules in expected_unix; write fewer, wider "
+			    "ones\n");
+
+	ln_buf_reset(&text);
 	ln_buf_adds(&text, HEAD RULE);
 	while (text.len <= LN_POLICY_BYTES_MAX)
 		ln_buf_adds(&text,
@@ -469,6 +537,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(m4_seed_policy),
 	    cmocka_unit_test(all_forms),
+	    cmocka_unit_test(local_forms),
 	    cmocka_unit_test(bad_files),
 	    cmocka_unit_test(contract_message),
 	    cmocka_unit_test(strict_mode),
