@@ -36,7 +36,8 @@ static void on_finding(const struct ln_finding *f, void *user)
 
 	for (size_t i = 0; i < w->n_sinks; i++)
 		w->sinks[i]->ops->finding(w->sinks[i], f);
-	if (f->kind != LN_FINDING_FLOW_OPEN || !f->flow || !w->sensor->ops->hint)
+	if (f->kind != LN_FINDING_FLOW_OPEN || !f->flow || f->flow->inbound ||
+	    !w->sensor->ops->hint)
 		return;
 	const struct ln_hint hint = {
 	    .agent = f->agent,

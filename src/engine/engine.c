@@ -42,7 +42,8 @@ int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret)
 	e->tree = ln_tree_new(PROCESSES_MAX);
 	e->names = ln_names_new(NAMES_MAX + ln_policy_rules(config->policy),
 				config->grace_ns ? config->grace_ns : LN_ENGINE_GRACE_NS);
-	if (copy_config(e, config) < 0 || !e->tree || !e->names) {
+	e->cgroups = ln_cgroups_new(LN_CGROUPS_MAX);
+	if (copy_config(e, config) < 0 || !e->tree || !e->names || !e->cgroups) {
 		ln_engine_free(&e);
 		return -ENOMEM;
 	}
@@ -62,8 +63,11 @@ void ln_engine_free(struct ln_engine **engine)
 	ln_destinations_done(&e->destinations);
 	ln_tree_free(&e->tree);
 	ln_names_free(&e->names);
+	ln_cgroups_free(&e->cgroups);
 	ln_buf_done(&e->reason);
 	ln_buf_done(&e->hint);
+	ln_buf_done(&e->subject);
+	ln_buf_done(&e->same);
 	free(e->rule_hits);
 	free(e->search);
 	free(e->resolvers);
@@ -72,9 +76,11 @@ void ln_engine_free(struct ln_engine **engine)
 	*engine = NULL;
 }
 
-struct ln_finding ln_engine_timed_finding(const struct ln_engine *e, enum ln_finding_kind kind,
+struct ln_finding ln_engine_timed_finding(struct ln_engine *e, enum ln_finding_kind kind,
 					  uint32_t agent, uint32_t pid)
 {
+	const struct ln_proc *proc = pid ? ln_tree_find(e->tree, pid) : NULL;
+
 	return (struct ln_finding){
 	    .kind = kind,
 	    .time_ns = e->now_ns,
@@ -82,7 +88,8 @@ struct ln_finding ln_engine_timed_finding(const struct ln_engine *e, enum ln_fin
 	    .agent = agent,
 	    .agent_name = e->agent_name,
 	    .pid = pid,
-	    .proc = pid ? ln_tree_find(e->tree, pid) : NULL,
+	    .proc = proc,
+	    .cgroup = proc ? ln_cgroups_find(e->cgroups, proc->cgroup_id) : NULL,
 	};
 }
 
@@ -150,22 +157,49 @@ static bool is_living(struct ln_engine *e, uint32_t pid)
 	return proc && proc->exit_ns == 0;
 }
 
+static void note_where(struct ln_proc *proc, const struct ln_event *ev)
+{
+	if (proc && ev->exec.ns_pid != 0)
+		proc->ns_pid = ev->exec.ns_pid;
+	if (proc && ev->exec.cgroup_id != 0)
+		proc->cgroup_id = ev->exec.cgroup_id;
+}
+
 static void take_image(struct ln_engine *e, const struct ln_event *ev)
 {
 	if (!is_living(e, ev->pid))
 		e->sum.processes++;
-	ln_tree_exec(e->tree, ev->agent, ev->pid, ev->exec.exe, ev->exec.exe_len, ev->exec.args,
-		     ev->exec.args_len, ev->exec.cut, ev->time_ns);
+	note_where(ln_tree_exec(e->tree, ev->agent, ev->pid, ev->exec.exe, ev->exec.exe_len,
+				ev->exec.args, ev->exec.args_len, ev->exec.cut, ev->time_ns),
+		   ev);
 }
 
 static void take_adopted(struct ln_engine *e, const struct ln_event *ev)
 {
+	struct ln_proc *proc;
+
 	if (!is_living(e, ev->pid)) {
 		e->sum.processes++;
 		ln_tree_fork(e->tree, ev->agent, ev->exec.ppid, ev->pid, ev->time_ns);
 	}
-	if ((ev->exec.exe_len > 0 || ev->exec.args_len > 0) && is_living(e, ev->pid))
+	if (!is_living(e, ev->pid))
+		return;
+	proc = ln_tree_find(e->tree, ev->pid);
+	note_where(proc, ev);
+	if (ev->exec.why)
+		proc->why = ev->exec.why;
+	if (ev->exec.exe_len > 0 || ev->exec.args_len > 0)
 		take_image(e, ev);
+}
+
+static void take_fork(struct ln_engine *e, const struct ln_event *ev)
+{
+	struct ln_proc *child =
+	    ln_tree_fork(e->tree, ev->agent, ev->pid, ev->fork.child, ev->time_ns);
+
+	e->sum.processes++;
+	if (child)
+		child->ns_pid = ev->fork.child_ns_pid;
 }
 
 static void take_process(struct ln_engine *e, const struct ln_event *ev)
@@ -173,8 +207,7 @@ static void take_process(struct ln_engine *e, const struct ln_event *ev)
 	struct ln_finding f;
 
 	if (ev->kind == LN_EVENT_FORK) {
-		e->sum.processes++;
-		ln_tree_fork(e->tree, ev->agent, ev->pid, ev->fork.child, ev->time_ns);
+		take_fork(e, ev);
 	} else if (ev->kind == LN_EVENT_ADOPT) {
 		take_adopted(e, ev);
 	} else if (ev->kind == LN_EVENT_EXEC) {
@@ -199,6 +232,21 @@ static void take_name(struct ln_engine *e, const struct ln_event *ev)
 	f.evidence = &ev->name.evidence;
 	f.addr = ev->name.addr;
 	ln_engine_emit(e, &f);
+}
+
+static void take_cgroup(struct ln_engine *e, const struct ln_event *ev)
+{
+	struct ln_proc *proc = ln_tree_find(e->tree, ev->pid);
+	uint64_t evicted;
+
+	ln_cgroups_put(e->cgroups, ev->cgroup.id, ev->cgroup.path, ev->cgroup.path_len);
+	if (proc)
+		proc->cgroup_id = ev->cgroup.id;
+	evicted = ln_cgroups_evicted(e->cgroups);
+	if (evicted != e->cgroups_evicted)
+		ln_losses_add(e, ev->agent, "too many cgroups: one has no path here",
+			      evicted - e->cgroups_evicted);
+	e->cgroups_evicted = evicted;
 }
 
 void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
@@ -230,9 +278,10 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 		ln_channels_take(e, ev);
 		break;
 	case LN_EVENT_CGROUP:
+		take_cgroup(e, ev);
 		break;
 	case LN_EVENT_TAMPER:
-		ln_channels_tamper(e, ev);
+		ln_tampers_take(e, ev);
 		break;
 	case LN_EVENT_LOST:
 		e->sum.lost += ev->lost.count;

@@ -38,6 +38,8 @@ struct ln_engine_summary {
 	uint64_t by_verdict[LN_VERDICT_COUNT];
 	uint64_t tx_bytes, rx_bytes;
 	uint64_t dns_queries, dns_unexpected, dns_malformed;
+	uint64_t channels, channels_unexpected; /* that are no flow */
+	uint64_t tampers;
 	uint64_t processes, lost;
 	uint64_t names_evicted, processes_refused, alerts_folded, tables_full;
 	bool destinations_over; /* there were more than could be kept apart */

@@ -36,6 +36,10 @@ enum ln_verdict {
 };
 const char *ln_verdict_text(enum ln_verdict v); /* "expected", … */
 
+/* Headlines of the two that linnet(1) promises word for word. */
+#define LN_TITLE_OUTBOUND "UNEXPECTED OUTBOUND CONNECTION"
+#define LN_TITLE_NAME     "UNEXPECTED DNS QUERY"
+
 struct ln_finding {
 	enum ln_finding_kind kind;
 	enum ln_event_kind event_kind;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include "base/table.h"
+#include "places.h"
 
 struct ln_open_flow {
 	uint64_t id;
@@ -57,33 +58,65 @@ static void remember(struct ln_engine *e, uint32_t agent, uint64_t id, const str
 	}
 }
 
+static void add_destination(struct ln_engine *e, const struct ln_endpoint *remote, uint8_t proto)
+{
+	if (!ln_destinations_add(&e->destinations, remote, proto)) {
+		e->sum.tables_full++;
+		e->sum.destinations_over = true;
+	}
+}
+
 static void count(struct ln_engine *e, const struct ln_flow *flow, const struct ln_judgement *j)
 {
 	e->sum.flows++;
 	e->sum.by_verdict[j->verdict]++;
 	if (j->match.rule)
 		e->rule_hits[j->match.rule->id]++;
-	if (!ln_destinations_add(&e->destinations, &flow->remote, flow->proto)) {
-		e->sum.tables_full++;
-		e->sum.destinations_over = true;
-	}
+	if (!flow->inbound)
+		add_destination(e, &flow->remote, flow->proto);
+}
+
+/* What is not expected is told as that; else that the socket changed hands is told by itself. */
+static const char *title_of(const struct ln_flow *flow, enum ln_verdict verdict)
+{
+	if (verdict == LN_VERDICT_UNEXPECTED)
+		return flow->inbound ? LN_TITLE_INBOUND : LN_TITLE_OUTBOUND;
+	if (flow->received)
+		return LN_TITLE_RECEIVED;
+	return flow->passed ? "SOCKET PASSED OUT" : NULL;
+}
+
+static void tell_violation(struct ln_engine *e, struct ln_finding *f, const struct ln_match *match)
+{
+	const struct ln_flow *flow = f->flow;
+
+	if (f->verdict != LN_VERDICT_UNEXPECTED)
+		f->reason = flow->received ? LN_REASON_RECEIVED
+					   : "Socket of the agent is used outside of it.";
+	ln_repeats_take(e, f);
+	if (f->repeat_of != 0 || f->verdict != LN_VERDICT_UNEXPECTED)
+		return;
+	if (flow->inbound)
+		f->hint = ln_hint_inbound(e, flow->proto, flow->local.port, &flow->remote.addr);
+	else
+		f->hint = ln_hint_flow(e, flow, match);
 }
 
 static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_event *ev,
 		 const struct ln_judgement *j)
 {
 	f->flow = &ev->flow.flow;
+	f->place = ln_place_text(&f->flow->remote.addr);
 	f->verdict = j->verdict;
 	f->rule = j->match.rule;
 	f->rule_name = j->match.name;
 	f->reason = ln_judge_reason(e, f->flow, j->verdict, j->match.rule, j->stale);
 	f->names = e->found;
 	f->n_names = e->n_found;
-	if (f->kind == LN_FINDING_FLOW_OPEN && j->verdict == LN_VERDICT_UNEXPECTED) {
-		ln_repeats_flow(e, f);
-		if (f->repeat_of == 0)
-			f->hint = ln_hint_flow(e, f->flow, &j->match);
-	}
+	if (f->kind == LN_FINDING_FLOW_OPEN)
+		f->title = title_of(f->flow, j->verdict);
+	if (f->title)
+		tell_violation(e, f, &j->match);
 	ln_engine_emit(e, f);
 }
 
@@ -130,13 +163,66 @@ void ln_flows_close(struct ln_engine *e, const struct ln_event *ev)
 		forget(e, open);
 }
 
+/* The resolver of a container's engine listens on loopback, on a port that it chooses; rules in the
+ * container's network namespace lead there from port 53. Nothing leaves the machine by that. */
+static bool is_local_resolver(const struct ln_engine *e, const struct ln_flow *named,
+			      const struct ln_endpoint *wire)
+{
+	return ln_engine_is_resolver(e, named) && ln_addr_is_loopback(&named->remote.addr) &&
+	       ln_addr_equal(&named->remote.addr, &wire->addr);
+}
+
+static void tell_wire(struct ln_engine *e, struct ln_finding *f, const struct ln_flow *real,
+		      const struct ln_judgement *j)
+{
+	char wire[LN_ENDPOINT_TEXT_MAX], named[LN_ENDPOINT_TEXT_MAX];
+
+	f->title = "DESTINATION CHANGED";
+	if (f->verdict != LN_VERDICT_UNEXPECTED)
+		f->reason = "It is not the destination that was named.";
+	ln_buf_reset(&e->subject);
+	ln_buf_addf(&e->subject, "%s, named %s", ln_endpoint_format(&real->remote, wire),
+		    ln_endpoint_format(&f->flow->remote, named));
+	f->subject = ln_buf_text(&e->subject);
+	ln_repeats_take(e, f);
+	if (f->repeat_of == 0 && f->verdict == LN_VERDICT_UNEXPECTED)
+		f->hint = ln_hint_flow(e, real, &j->match);
+}
+
+/* Judged by where the packets go. That this is not what was named is told in any case, but one
+ * more path of MPTCP is there by design: it is told when it leads where it must not. */
 void ln_flows_wire(struct ln_engine *e, const struct ln_event *ev)
 {
 	struct ln_finding f = ln_engine_finding(e, ev, LN_FINDING_WIRE);
+	const struct ln_flow *named = &ev->wire.flow;
+	struct ln_flow real = *named;
+	struct ln_judgement j;
+	bool permitted;
 
-	f.flow = &ev->wire.flow;
+	real.remote = ev->wire.wire;
+	real.same_tree = false;
+	f.flow = named;
 	f.wire = &ev->wire.wire;
 	f.wire_why = ev->wire.why;
+	f.place = ln_place_text(&real.remote.addr);
+	ln_judge_flow(e, ev->agent, &real, &j);
+	if (is_local_resolver(e, named, f.wire))
+		j = (struct ln_judgement){.verdict = LN_VERDICT_DNS};
+	permitted = f.wire_why == LN_WIRE_SUBFLOW || is_local_resolver(e, named, f.wire);
+	if (j.match.rule)
+		e->rule_hits[j.match.rule->id]++;
+	add_destination(e, &real.remote, real.proto);
+	f.verdict = j.verdict;
+	f.rule = j.match.rule;
+	f.rule_name = j.match.name;
+	f.reason = ln_judge_reason(e, &real, j.verdict, j.match.rule, j.stale);
+	f.names = e->found;
+	f.n_names = e->n_found;
+	f.named = e->named;
+	f.n_named = ln_names_find(e->names, ev->agent, &named->remote.addr, e->now_ns, e->named,
+				  LN_ARRAY_SIZE(e->named));
+	if (!permitted || j.verdict == LN_VERDICT_UNEXPECTED)
+		tell_wire(e, &f, &real, &j);
 	ln_engine_emit(e, &f);
 }
 

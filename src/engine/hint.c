@@ -5,6 +5,8 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include "places.h"
+#include "policy/pattern.h"
 
 struct special {
 	const char *words;
@@ -63,23 +65,6 @@ static void add_near(struct ln_engine *e, const struct ln_flow *flow, const stru
 	}
 }
 
-static bool is_metadata(const struct ln_addr *addr)
-{
-	static const struct ln_addr services[] = {
-	    {.family = 4, .bytes = {169, 254, 169, 254}},
-	    {.family = 6, .bytes = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54}},
-	};
-
-	return ln_addr_equal(addr, &services[0]) || ln_addr_equal(addr, &services[1]);
-}
-
-static bool is_broadcast(const struct ln_addr *addr)
-{
-	static const struct ln_addr all = {.family = 4, .bytes = {255, 255, 255, 255}};
-
-	return ln_addr_equal(addr, &all);
-}
-
 static struct special multicast(const struct ln_flow *flow)
 {
 	if (flow->remote.port == 1900)
@@ -93,21 +78,24 @@ static struct special multicast(const struct ln_flow *flow)
 
 static struct special special_of(const struct ln_flow *flow)
 {
-	const struct ln_addr *addr = &flow->remote.addr;
+	const struct ln_addr_place *place = ln_place_find(&flow->remote.addr);
 
-	if (is_metadata(addr))
+	switch (place ? place->kind : LN_PLACE_PRIVATE) {
+	case LN_PLACE_CLOUD:
 		return (struct special){
-		    "this is the cloud metadata service: it hands out the machine's credentials",
-		    false};
-	if (ln_addr_is_loopback(addr))
+		    "this service hands out the machine's identity and credentials", false};
+	case LN_PLACE_LOOPBACK:
 		return (struct special){
 		    "a process outside the agent listens on loopback: it may relay", true};
-	if (is_broadcast(addr))
+	case LN_PLACE_BROADCAST:
 		return (struct special){"broadcast: it reaches all of the local network", false};
-	if (ln_addr_is_multicast(addr))
+	case LN_PLACE_MULTICAST:
 		return multicast(flow);
-	if (ln_addr_is_link_local(addr))
+	case LN_PLACE_LINK_LOCAL:
 		return (struct special){"link-local: a machine or service next to this one", false};
+	case LN_PLACE_PRIVATE:
+		break;
+	}
 	if (flow->remote.port == 53)
 		return (struct special){"a DNS server that is not trusted: its answers grant "
 					"nothing; trusted are those of resolv.conf, or the "
@@ -167,5 +155,46 @@ const char *ln_hint_name(struct ln_engine *e, const char *name)
 			    "to allow it, list \"%s\" in expected_outbound or in "
 			    "allowed_dynamic_resolution",
 			    name);
+	return hint_text(e);
+}
+
+const char *ln_hint_inbound(struct ln_engine *e, uint8_t proto, uint16_t local_port,
+			    const struct ln_addr *from)
+{
+	char text[LN_ADDR_TEXT_MAX];
+
+	ln_buf_reset(&e->hint);
+	if ((proto != IPPROTO_TCP && proto != IPPROTO_UDP) || local_port == 0)
+		return NULL;
+	ln_buf_addf(&e->hint, "to allow it, add to expected_inbound: port %u, protocol \"%s\"",
+		    local_port, proto_text(proto));
+	if (from)
+		ln_buf_addf(&e->hint, ", from \"%s\"", ln_addr_format(from, text));
+	return hint_text(e);
+}
+
+/* Whether it can stand in quotes in a policy, and means itself there. */
+static bool is_plain_path(const struct ln_channel *c)
+{
+	struct ln_socket_name name;
+
+	if (!ln_socket_name_make(c->path, c->path_len, c->abstract, &name))
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		if (name.text[i] <= 0x20 || name.text[i] == 0x7f || strchr("\"\\*", name.text[i]))
+			return false;
+	}
+	return true;
+}
+
+const char *ln_hint_unix(struct ln_engine *e, const struct ln_channel *c, const char *words)
+{
+	ln_buf_reset(&e->hint);
+	if (words)
+		ln_buf_adds(&e->hint, words);
+	if (!is_plain_path(c))
+		return hint_text(e);
+	ln_buf_addf(&e->hint, "%sto allow it, add to expected_unix: \"%s%.*s\"", words ? "; " : "",
+		    c->abstract ? "@" : "", (int)c->path_len, c->path);
 	return hint_text(e);
 }

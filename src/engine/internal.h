@@ -12,6 +12,11 @@
 
 #define LN_REASON_CONNECTION "Connection not in allow-list."
 #define LN_REASON_NAME       "Name not in allow-list."
+#define LN_REASON_INBOUND    "Inbound connection not in expected_inbound."
+#define LN_REASON_RECEIVED   "Socket was made outside the agent."
+
+#define LN_TITLE_INBOUND  "INBOUND CHANNEL"
+#define LN_TITLE_RECEIVED "SOCKET RECEIVED"
 
 #define LN_OPEN_FLOWS_MAX   65536
 #define LN_QUESTIONS_MAX    4096
@@ -24,9 +29,17 @@
 #define LN_GROUP_NAMES_MAX  8
 #define LN_GROUP_WINDOW_NS  (60 * LN_NS_PER_S)
 #define LN_LOSS_REASONS_MAX 8
+#define LN_CGROUPS_MAX      4096
+#define LN_TAMPERS_MAX      16
 
 /* What may come in a flood: LN_ALERTS_PER_S a second are told one by one, the rest as a count. */
-enum ln_fold_kind { LN_FOLD_FLOWS, LN_FOLD_NAMES, LN_FOLD_REPEATS, LN_FOLD_COUNT };
+enum ln_fold_kind {
+	LN_FOLD_FLOWS,
+	LN_FOLD_NAMES,
+	LN_FOLD_CHANNELS,
+	LN_FOLD_REPEATS,
+	LN_FOLD_COUNT
+};
 
 struct ln_fold {
 	uint64_t start_ns; /* of the second */
@@ -43,6 +56,12 @@ struct ln_loss {
 	uint32_t agent;
 };
 
+/* One way of tampering that was told; again in a second at the earliest. */
+struct ln_tamper {
+	char what[128];
+	uint64_t quiet_until_ns;
+};
+
 struct ln_engine {
 	const struct ln_policy *policy; /* borrowed */
 	char *agent_name;               /* owned */
@@ -56,11 +75,12 @@ struct ln_engine {
 	ln_finding_fn on_finding;
 	void *user;
 
-	uint64_t now_ns, wall_ns; /* never goes back */
-	struct ln_tree *tree;     /* owned */
-	struct ln_names *names;   /* owned */
-	uint64_t names_evicted;   /* as last looked at */
-	uint64_t processes_refused;
+	uint64_t now_ns, wall_ns;   /* never goes back */
+	struct ln_tree *tree;       /* owned */
+	struct ln_names *names;     /* owned */
+	struct ln_cgroups *cgroups; /* owned */
+	uint64_t names_evicted;     /* as last looked at */
+	uint64_t processes_refused, cgroups_evicted;
 
 	struct ln_open_flow *open_flows; /* owned; oldest first */
 	struct ln_question *questions;   /* owned; oldest first */
@@ -70,6 +90,7 @@ struct ln_engine {
 	struct ln_fold folds[LN_FOLD_COUNT];
 	struct ln_loss losses[LN_LOSS_REASONS_MAX];
 	size_t n_losses;
+	struct ln_tamper tampers[LN_TAMPERS_MAX];
 	struct ln_destinations destinations;
 	uint64_t *rule_hits; /* owned; by rule id */
 	struct ln_engine_summary sum;
@@ -77,8 +98,9 @@ struct ln_engine {
 	/* Reused from event to event. */
 	struct ln_name_evidence found[2 * LN_NAMES_PER_ADDR];
 	size_t n_found;
+	struct ln_name_evidence named[2 * LN_NAMES_PER_ADDR];
 	struct ln_addr answers[LN_DNS_ADDRS_MAX];
-	struct ln_buf reason, hint;
+	struct ln_buf reason, hint, subject, same;
 };
 
 /* engine.c */
@@ -87,7 +109,7 @@ struct ln_engine {
 struct ln_finding ln_engine_finding(struct ln_engine *e, const struct ln_event *ev,
 				    enum ln_finding_kind kind);
 /* The same for a finding that time brings, not an event. */
-struct ln_finding ln_engine_timed_finding(const struct ln_engine *e, enum ln_finding_kind kind,
+struct ln_finding ln_engine_timed_finding(struct ln_engine *e, enum ln_finding_kind kind,
 					  uint32_t agent, uint32_t pid);
 void ln_engine_emit(struct ln_engine *e, const struct ln_finding *f);
 void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr,
@@ -103,7 +125,9 @@ void ln_flows_done(struct ln_engine *e);
 
 /* channels.c */
 void ln_channels_take(struct ln_engine *e, const struct ln_event *ev);
-void ln_channels_tamper(struct ln_engine *e, const struct ln_event *ev);
+
+/* tampers.c */
+void ln_tampers_take(struct ln_engine *e, const struct ln_event *ev);
 
 /* judge.c */
 struct ln_judgement {
@@ -123,6 +147,11 @@ bool ln_judge_is_name_multicast(const struct ln_flow *flow); /* mDNS or LLMNR */
 const char *ln_hint_flow(struct ln_engine *e, const struct ln_flow *flow,
 			 const struct ln_match *match);
 const char *ln_hint_name(struct ln_engine *e, const char *name);
+/* "to allow it, add …" to expected_inbound; `from`: who came, NULL a listener. */
+const char *ln_hint_inbound(struct ln_engine *e, uint8_t proto, uint16_t local_port,
+			    const struct ln_addr *from);
+/* The same for expected_unix, after `words` (NULL: none). */
+const char *ln_hint_unix(struct ln_engine *e, const struct ln_channel *c, const char *words);
 
 /* questions.c */
 void ln_questions_message(struct ln_engine *e, const struct ln_event *ev);
@@ -138,8 +167,11 @@ struct ln_name_judgement {
 void ln_judge_name(struct ln_engine *e, uint32_t agent, const char *name,
 		   struct ln_name_judgement *ret);
 
-/* repeats.c: first at once, then counts. Both set alert and repeat_of of an unexpected finding. */
-void ln_repeats_flow(struct ln_engine *e, struct ln_finding *f);
+/* repeats.c: first at once, then counts. Both set alert and repeat_of of a finding with a title. */
+
+/* Of a flow, a wire address or a channel. For a channel e->same holds what makes it the same as
+ * another of its kind. */
+void ln_repeats_take(struct ln_engine *e, struct ln_finding *f);
 void ln_repeats_query(struct ln_engine *e, struct ln_finding *f);
 void ln_repeats_advance(struct ln_engine *e);
 void ln_repeats_finish(struct ln_engine *e);

@@ -64,6 +64,13 @@ static void match_policy(struct ln_engine *e, const struct ln_flow *flow, struct
 	ret->stale = ret->match.name && is_stale(e, ret->match.name);
 }
 
+static void match_inbound(struct ln_engine *e, const struct ln_flow *flow, struct ln_judgement *ret)
+{
+	ret->match.rule =
+	    ln_policy_match_inbound(e->policy, flow->proto, flow->local.port, &flow->remote.addr);
+	ret->verdict = ret->match.rule ? LN_VERDICT_EXPECTED : LN_VERDICT_UNEXPECTED;
+}
+
 void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
 		   struct ln_judgement *ret)
 {
@@ -72,6 +79,8 @@ void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *fl
 				   LN_ARRAY_SIZE(e->found));
 	if (flow->same_tree)
 		ret->verdict = LN_VERDICT_INTERNAL;
+	else if (flow->inbound)
+		match_inbound(e, flow, ret);
 	else if (ln_engine_is_resolver(e, flow) || ln_judge_is_name_multicast(flow))
 		ret->verdict = LN_VERDICT_DNS;
 	else
@@ -106,6 +115,6 @@ const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
 		add_rule(&e->reason, rule, stale);
 		return ln_buf_text(&e->reason);
 	default:
-		return LN_REASON_CONNECTION;
+		return flow->inbound ? LN_REASON_INBOUND : LN_REASON_CONNECTION;
 	}
 }

@@ -131,6 +131,7 @@ static void take_question(struct ln_engine *e, const struct ln_event *ev, int er
 	judge_question(e, &f, problem, msg);
 	if (f.verdict == LN_VERDICT_UNEXPECTED) {
 		e->sum.dns_unexpected++;
+		f.title = LN_TITLE_NAME;
 		/* To anybody else the flow is an alert already. */
 		if (f.query[0] != '\0' || f.trusted || ln_judge_is_name_multicast(f.flow))
 			ln_repeats_query(e, &f);

@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One violation is told once; that it comes again is counted, and the count told after a while
  * that doubles as long as it goes on. */
-#include "internal.h"
+#include "sameness.h"
 
-#include <netinet/in.h>
 #include <string.h>
 #include <utlist.h>
 #include "base/table.h"
 #include "dns/message.h"
-
-enum told_kind { TOLD_FLOW, TOLD_NAME, TOLD_GROUP, TOLD_UNREADABLE };
-
-/* What makes two violations the same. The name is as long as it is; no padding. */
-struct told_key {
-	uint8_t kind;
-	uint8_t proto;
-	uint16_t port;
-	uint32_t agent;
-	struct ln_addr addr;
-	char name[LN_NAME_MAX];
-};
-#define KEY_HEAD offsetof(struct told_key, name)
-_Static_assert(KEY_HEAD == 28, "no hidden padding in a hash key");
 
 struct ln_told {
 	struct ln_heap_node due; /* key: when the count is to be told */
@@ -39,63 +24,50 @@ struct ln_told {
 	struct ln_flow flow;
 	uint32_t agent, pid, tid;
 	uint16_t qtype;
-	const char *reason; /* static text */
+	const char *title, *reason; /* static text */
+	char *subject;              /* owned; NULL none */
 	UT_hash_handle hh;
 	size_t key_len;
-	char key[]; /* of a struct told_key */
+	char key[]; /* of a struct ln_same_key */
 };
 
-/* The last two labels: names below them are one group. */
-static const char *group_of(const char *name)
+static enum ln_same_kind kind_of(const struct ln_told *t)
 {
-	const char *dot = strrchr(name, '.');
-
-	if (!dot)
-		return name;
-	while (dot > name && dot[-1] != '.')
-		dot--;
-	return dot;
+	return (uint8_t)t->key[offsetof(struct ln_same_key, kind)];
 }
 
-static size_t make_key(enum told_kind kind, const struct ln_finding *f, struct told_key *ret)
+static bool is_question(enum ln_same_kind kind)
 {
-	const char *name = "";
-	size_t len;
+	return kind == LN_SAME_NAME || kind == LN_SAME_GROUP || kind == LN_SAME_UNREADABLE;
+}
 
-	memset(ret, 0, sizeof(*ret));
-	ret->kind = kind;
-	ret->agent = f->agent;
-	if (kind == TOLD_NAME)
-		name = f->query;
-	else if (kind == TOLD_GROUP)
-		name = group_of(f->query);
-	len = strnlen(name, sizeof(ret->name) - 1);
-	memcpy(ret->name, name, len);
-	if (kind == TOLD_FLOW || kind == TOLD_UNREADABLE) {
-		ret->proto = f->flow->proto;
-		ret->port = f->flow->remote.port;
-		ret->addr.family = f->flow->remote.addr.family;
-		memcpy(ret->addr.bytes, f->flow->remote.addr.bytes, sizeof(ret->addr.bytes));
-	}
-	return KEY_HEAD + len;
+static enum ln_event_kind event_kind_of(enum ln_same_kind kind)
+{
+	if (kind == LN_SAME_CHANNEL)
+		return LN_EVENT_CHANNEL;
+	if (kind == LN_SAME_WIRE)
+		return LN_EVENT_WIRE;
+	return is_question(kind) ? LN_EVENT_DNS : LN_EVENT_FLOW_OPEN;
 }
 
 static void tell(struct ln_engine *e, struct ln_told *t)
 {
 	struct ln_finding f = ln_engine_timed_finding(e, LN_FINDING_REPEATS, t->agent, t->pid);
-	enum told_kind kind = (uint8_t)t->key[offsetof(struct told_key, kind)];
+	enum ln_same_kind kind = kind_of(t);
 	char query[LN_NAME_MAX + 2];
 
-	f.event_kind = kind == TOLD_FLOW ? LN_EVENT_FLOW_OPEN : LN_EVENT_DNS;
+	f.event_kind = event_kind_of(kind);
 	f.alert = true;
 	f.verdict = LN_VERDICT_UNEXPECTED;
 	f.tid = t->tid;
-	f.flow = &t->flow;
+	f.title = t->title;
+	f.subject = t->subject;
+	f.flow = t->subject ? NULL : &t->flow;
 	f.reason = t->reason;
 	f.count = t->since;
-	if (kind != TOLD_FLOW) {
-		snprintf(query, sizeof(query), "%s%.*s", kind == TOLD_GROUP ? "*." : "",
-			 (int)(t->key_len - KEY_HEAD), t->key + KEY_HEAD);
+	if (is_question(kind)) {
+		snprintf(query, sizeof(query), "%s%.*s", kind == LN_SAME_GROUP ? "*." : "",
+			 (int)(t->key_len - LN_SAME_HEAD), t->key + LN_SAME_HEAD);
 		f.query = query;
 		f.qtype = t->qtype;
 	}
@@ -120,16 +92,32 @@ static void forget(struct ln_engine *e, struct ln_told *t)
 		tell(e, t);
 	HASH_DEL(e->told, t);
 	DL_DELETE2(e->told_by_use, t, idler, busier);
+	free(t->subject);
 	free(t);
+}
+
+/* What every new one says of itself. */
+static void note(struct ln_told *t, const struct ln_finding *f)
+{
+	if (f->flow)
+		t->flow = *f->flow;
+	t->agent = f->agent;
+	t->pid = f->pid;
+	t->tid = f->tid;
+	t->qtype = f->qtype;
+	t->title = f->title;
+	t->reason = f->reason;
+	if (!t->subject && f->subject)
+		t->subject = strdup(f->subject);
 }
 
 /* The entry of this violation, as the busiest; *ret_new says whether it had to be made. NULL: no
  * memory. */
-static struct ln_told *need(struct ln_engine *e, enum told_kind kind, const struct ln_finding *f,
+static struct ln_told *need(struct ln_engine *e, enum ln_same_kind kind, const struct ln_finding *f,
 			    bool *ret_new)
 {
-	struct told_key key;
-	size_t len = make_key(kind, f, &key);
+	struct ln_same_key key;
+	size_t len = ln_same_key_make(kind, f, &e->same, &key);
 	struct ln_told *t;
 
 	HASH_FIND(hh, e->told, &key, len, t);
@@ -155,12 +143,7 @@ static struct ln_told *need(struct ln_engine *e, enum told_kind kind, const stru
 		}
 	}
 	DL_APPEND2(e->told_by_use, t, idler, busier);
-	t->flow = *f->flow;
-	t->agent = f->agent;
-	t->pid = f->pid;
-	t->tid = f->tid;
-	t->qtype = f->qtype;
-	t->reason = f->reason;
+	note(t, f);
 	return t;
 }
 
@@ -181,14 +164,14 @@ static void count(struct ln_engine *e, struct ln_told *t, uint64_t n)
 	t->armed = true;
 }
 
-void ln_repeats_flow(struct ln_engine *e, struct ln_finding *f)
+void ln_repeats_take(struct ln_engine *e, struct ln_finding *f)
 {
-	bool is_new;
-	struct ln_told *t = need(e, TOLD_FLOW, f, &is_new);
+	bool channel = f->kind == LN_FINDING_CHANNEL, is_new;
+	struct ln_told *t = need(e, ln_same_kind_of(f), f, &is_new);
 
 	if (!t || is_new) {
 		e->sum.violations++;
-		f->alert = ln_folds_pass(e, LN_FOLD_FLOWS, 1, f);
+		f->alert = ln_folds_pass(e, channel ? LN_FOLD_CHANNELS : LN_FOLD_FLOWS, 1, f);
 		return;
 	}
 	count(e, t, 1);
@@ -220,7 +203,7 @@ static uint64_t add_question(struct ln_told *t, uint16_t qtype)
 static bool pass_group(struct ln_engine *e, struct ln_finding *f)
 {
 	bool is_new;
-	struct ln_told *group = need(e, TOLD_GROUP, f, &is_new);
+	struct ln_told *group = need(e, LN_SAME_GROUP, f, &is_new);
 
 	if (!group)
 		return true;
@@ -240,8 +223,8 @@ static bool pass_group(struct ln_engine *e, struct ln_finding *f)
 
 static struct ln_told *find_name(struct ln_engine *e, const struct ln_finding *f)
 {
-	struct told_key key;
-	size_t len = make_key(TOLD_NAME, f, &key);
+	struct ln_same_key key;
+	size_t len = ln_same_key_make(LN_SAME_NAME, f, NULL, &key);
 	struct ln_told *t;
 
 	HASH_FIND(hh, e->told, &key, len, t);
@@ -250,11 +233,11 @@ static struct ln_told *find_name(struct ln_engine *e, const struct ln_finding *f
 
 void ln_repeats_query(struct ln_engine *e, struct ln_finding *f)
 {
-	enum told_kind kind = f->query[0] == '\0' ? TOLD_UNREADABLE : TOLD_NAME;
+	enum ln_same_kind kind = f->query[0] == '\0' ? LN_SAME_UNREADABLE : LN_SAME_NAME;
 	struct ln_told *t;
 	bool is_new;
 
-	if (kind == TOLD_NAME && !find_name(e, f) && !pass_group(e, f))
+	if (kind == LN_SAME_NAME && !find_name(e, f) && !pass_group(e, f))
 		return;
 	t = need(e, kind, f, &is_new);
 	if (!t || is_new) {
@@ -263,7 +246,7 @@ void ln_repeats_query(struct ln_engine *e, struct ln_finding *f)
 		f->alert = ln_folds_pass(e, LN_FOLD_NAMES, 1, f);
 		return;
 	}
-	count(e, t, kind == TOLD_NAME ? add_question(t, f->qtype) : 1);
+	count(e, t, kind == LN_SAME_NAME ? add_question(t, f->qtype) : 1);
 	f->repeat_of = t->repeats;
 }
 
@@ -305,6 +288,7 @@ void ln_repeats_done(struct ln_engine *e)
 
 		HASH_DEL(e->told, t);
 		DL_DELETE2(e->told_by_use, t, idler, busier);
+		free(t->subject);
 		free(t);
 	}
 	ln_heap_done(&e->told_due);

@@ -186,8 +186,7 @@ static const char *headline_of(const struct ln_finding *f)
 {
 	if (f->title)
 		return f->title;
-	return f->kind == LN_FINDING_DNS_QUERY ? "UNEXPECTED DNS QUERY"
-					       : "UNEXPECTED OUTBOUND CONNECTION";
+	return f->kind == LN_FINDING_DNS_QUERY ? LN_TITLE_NAME : LN_TITLE_OUTBOUND;
 }
 
 static void add_block(struct ln_alert *a, const struct ln_finding *f)
@@ -238,7 +237,7 @@ static void add_repeats(struct ln_alert *a, const struct ln_finding *f)
 		 f->count == 1 ? "" : "s");
 	ln_alert_headline(a, words);
 	ln_buf_adds(&a->text, ": ");
-	if (f->title)
+	if (f->title && !f->query && strcmp(f->title, LN_TITLE_OUTBOUND) != 0)
 		ln_buf_addf(&a->text, "%s, ", f->title);
 	if (f->subject) {
 		add_words(a, f->subject);

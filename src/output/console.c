@@ -140,6 +140,16 @@ static void on_summary(struct ln_sink *s, const struct ln_engine_summary *sum,
 	add_row(c, "DNS queries");
 	ln_buf_addf(&c->alert.text, "%llu, %llu unexpected\n", (unsigned long long)sum->dns_queries,
 		    (unsigned long long)sum->dns_unexpected);
+	if (sum->channels_unexpected > 0) {
+		add_row(c, "other channels");
+		ln_buf_addf(&c->alert.text, "%llu, %llu unexpected\n",
+			    (unsigned long long)sum->channels,
+			    (unsigned long long)sum->channels_unexpected);
+	}
+	if (sum->tampers > 0) {
+		add_row(c, "tampering");
+		ln_buf_addf(&c->alert.text, "%llu times\n", (unsigned long long)sum->tampers);
+	}
 	add_losses(c, sum);
 	add_unused(c, unused_rules, n_unused);
 	end(c);

@@ -37,9 +37,10 @@ struct fixture {
 	uint64_t n[LN_FINDING_COUNT], alerts[LN_FINDING_COUNT];
 	uint64_t told;   /* sum of the counts of all REPEATS */
 	uint64_t folds;  /* REPEATS without a flow */
+	uint64_t titled; /* violations that are no question, told or counted */
 	uint64_t digest; /* of all findings, in order */
 	struct ln_finding last;
-	char last_reason[256], last_hint[512];
+	char last_reason[256], last_hint[512], last_subject[512];
 	char reported[LN_NAME_MAX + 2]; /* the question of the last REPEATS */
 };
 
@@ -68,6 +69,10 @@ static inline void on_finding(const struct ln_finding *finding, void *user)
 		snprintf(f->reported, sizeof(f->reported), "%s",
 			 finding->query ? finding->query : "");
 	}
+	if (finding->title && finding->kind != LN_FINDING_REPEATS &&
+	    finding->kind != LN_FINDING_DNS_QUERY &&
+	    (finding->kind != LN_FINDING_TAMPER || finding->alert))
+		f->titled++;
 	digest(f, &finding->kind, sizeof(finding->kind));
 	digest(f, &finding->verdict, sizeof(finding->verdict));
 	digest(f, &finding->count, sizeof(finding->count));
@@ -75,11 +80,15 @@ static inline void on_finding(const struct ln_finding *finding, void *user)
 	digest_text(f, finding->reason);
 	digest_text(f, finding->hint);
 	digest_text(f, finding->query);
+	digest_text(f, finding->title);
+	digest_text(f, finding->subject);
 	for (size_t i = 0; i < finding->n_names; i++)
 		digest_text(f, finding->names[i].name);
 	f->last = *finding;
 	snprintf(f->last_reason, sizeof(f->last_reason), "%s",
 		 finding->reason ? finding->reason : "");
+	snprintf(f->last_subject, sizeof(f->last_subject), "%s",
+		 finding->subject ? finding->subject : "");
 	snprintf(f->last_hint, sizeof(f->last_hint), "%s", finding->hint ? finding->hint : "");
 }
 
