@@ -144,15 +144,15 @@ static void own_stderr(void)
 		dup2(fd, STDERR_FILENO);
 }
 
-static void block_for_loop(bool hangup)
+static void set_signals_for_loop(void)
 {
+	const struct sigaction ign = {.sa_handler = SIG_IGN};
 	sigset_t mask;
 
+	sigaction(SIGHUP, &ign, NULL);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
-	if (hangup)
-		sigaddset(&mask, SIGHUP);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
@@ -176,9 +176,9 @@ static int start_watch(const struct ln_watch_config *c, struct ln_error *err, st
 	return 0;
 }
 
-static int watch_until_end(struct ln_watch *w, int ctl_fd)
+static int watch_until_end(struct ln_watch *w, int ctl_fd, bool attached)
 {
-	const struct ln_loop_config loop = {.watch = w, .ctl_fd = ctl_fd, .hangup = ctl_fd < 0};
+	const struct ln_loop_config loop = {.watch = w, .ctl_fd = ctl_fd, .attached = attached};
 	struct ln_error err = {0};
 	enum ln_loop_end end;
 
@@ -196,26 +196,19 @@ static int watch_until_end(struct ln_watch *w, int ctl_fd)
 	return alerts ? LN_MONITOR_ALERTS : LN_MONITOR_CLEAN;
 }
 
-static int become_monitor(const struct ln_launch_config *c, struct channels *ch,
-			  struct ln_cgroup *cgroup, pid_t agent)
+/* Nothing is open but the standard streams, `ctl` and the agent's cgroup. Its own session: what is
+ * typed at the terminal does not reach it, and a stop of the job is not one of the watch. */
+static int become_monitor(const struct ln_watch_config *c, int ctl, struct ln_cgroup *cgroup)
 {
-	const struct sigaction ign = {.sa_handler = SIG_IGN};
 	const char ready = LN_CTL_READY;
-	struct ln_watch_config config = c->watch;
 	struct ln_error err = {0};
 	struct ln_watch *w = NULL;
 
-	LN_AUTO_CLOSE int ctl = LN_TAKE_FD(ch->ctl[1]);
-	close_channels(ch);
 	setsid();
 	prctl(PR_SET_NAME, "linnet-monitor");
 	close_stdio();
-	sigaction(SIGHUP, &ign, NULL);
-	block_for_loop(false);
-	config.pids = &agent;
-	config.n_pids = 1;
-	config.cgroup_fd = cgroup->fd;
-	int r = start_watch(&config, &err, &w);
+	set_signals_for_loop();
+	int r = start_watch(c, &err, &w);
 	ln_cgroup_close(cgroup);
 	if (r < 0) {
 		ln_log(LN_LOG_ERROR, "%s", err.text);
@@ -223,9 +216,22 @@ static int become_monitor(const struct ln_launch_config *c, struct channels *ch,
 	}
 	int status = LN_EXIT_FAILED;
 	if (send(ctl, &ready, 1, MSG_NOSIGNAL) == 1)
-		status = watch_until_end(w, ctl);
+		status = watch_until_end(w, ctl, c->attach);
 	ln_watch_free(&w);
 	return status;
+}
+
+static int become_monitor_of(const struct ln_launch_config *c, struct channels *ch,
+			     struct ln_cgroup *cgroup, pid_t agent)
+{
+	struct ln_watch_config config = c->watch;
+
+	LN_AUTO_CLOSE int ctl = LN_TAKE_FD(ch->ctl[1]);
+	close_channels(ch);
+	config.pids = &agent;
+	config.n_pids = 1;
+	config.cgroup_fd = cgroup->fd;
+	return become_monitor(&config, ctl, cgroup);
 }
 
 static void sweep(void)
@@ -316,12 +322,12 @@ static int start(const struct ln_launch_config *c, struct channels *ch, const st
 	close_inherited(ch, cgroup);
 	s->monitor = fork();
 	if (s->monitor == 0)
-		_exit(become_monitor(c, ch, cgroup, s->agent));
+		_exit(become_monitor_of(c, ch, cgroup, s->agent));
 	if (s->monitor < 0) {
 		s->monitor = 0;
 		return ln_error_set(err, errno, "no process can be made: %s", strerror(errno));
 	}
-	return root ? ln_privileges_drop_launcher(err) : 0;
+	return root ? ln_privileges_drop_launcher(true, err) : 0;
 }
 
 static int supervise(const struct ln_launch_config *c, struct channels *ch, struct ln_supervisor *s)
@@ -359,6 +365,7 @@ int ln_launch_run(const struct ln_launch_config *c)
 		r = ln_supervise_init(&s, LN_TAKE_FD(ch.ctl[0]), LN_TAKE_FD(ch.exec[0]), &err);
 	s.agent = agent;
 	s.monitor = monitor;
+	s.watched = agent;
 	s.agent_name = ln_policy_agent_name(c->watch.policy);
 	if (r < 0) {
 		ln_log(LN_LOG_ERROR, "%s", err.text);
@@ -376,22 +383,71 @@ int ln_launch_run(const struct ln_launch_config *c)
 	return status;
 }
 
-int ln_launch_attach(const struct ln_watch_config *c, int alert_code)
+static int fork_monitor(const struct ln_watch_config *c, struct ln_supervisor *s,
+			struct ln_error *err)
 {
-	const struct sigaction ign = {.sa_handler = SIG_IGN};
-	struct ln_error err = {0};
-	struct ln_watch *w = NULL;
+	struct channels ch = {{-1, -1}, {-1, -1}, {-1, -1}};
+	struct ln_cgroup none = LN_CGROUP_NONE;
 
-	sigaction(SIGPIPE, &ign, NULL);
-	block_for_loop(true);
-	int r = start_watch(c, &err, &w);
-	if (r < 0) {
-		ln_log(LN_LOG_ERROR, "%s", err.text);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ch.ctl) < 0)
+		return ln_error_set(err, errno, "no socket can be made: %s", strerror(errno));
+	pid_t monitor = fork();
+	if (monitor == 0) {
+		ln_closep(&ch.ctl[0]);
+		close_inherited(&ch, &none);
+		_exit(become_monitor(c, ch.ctl[1], &none));
+	}
+	int r = monitor < 0
+		    ? ln_error_set(err, errno, "no process can be made: %s", strerror(errno))
+		    : ln_supervise_init(s, LN_TAKE_FD(ch.ctl[0]), -1, err);
+	s->monitor = LN_MAX(monitor, 0);
+	close_channels(&ch);
+	if (r == 0 && geteuid() == 0)
+		r = ln_privileges_drop_launcher(false, err);
+	return r;
+}
+
+static int attach_status(const struct ln_supervisor *s, int alert_code)
+{
+	if (WIFSIGNALED(s->monitor_status)) {
+		if (!s->ready)
+			ln_log(LN_LOG_ERROR, "the monitor was killed by signal %d while it started",
+			       WTERMSIG(s->monitor_status));
 		return LN_EXIT_FAILED;
 	}
-	int status = watch_until_end(w, -1);
-	ln_watch_free(&w);
-	if (status == LN_MONITOR_ALERTS || status == LN_MONITOR_QUIT_ALERTS)
+	switch (WEXITSTATUS(s->monitor_status)) {
+	case LN_MONITOR_CLEAN:
+	case LN_MONITOR_QUIT_CLEAN:
+		return 0;
+	case LN_MONITOR_ALERTS:
+	case LN_MONITOR_QUIT_ALERTS:
 		return alert_code;
-	return status == LN_EXIT_FAILED ? LN_EXIT_FAILED : 0;
+	default:
+		return LN_EXIT_FAILED;
+	}
+}
+
+int ln_launch_attach(const struct ln_watch_config *c, int alert_code)
+{
+	struct ln_supervisor s = {.ctl_fd = -1, .exec_fd = -1, .signal_fd = -1, .tty_fd = -1};
+	struct ln_error err = {0};
+	struct inherited in;
+	int status = LN_EXIT_FAILED;
+
+	take_signals(&in);
+	int r = fork_monitor(c, &s, &err);
+	s.watched = c->pids[0];
+	s.agent_name = ln_policy_agent_name(c->policy);
+	if (r < 0) {
+		ln_log(LN_LOG_ERROR, "%s", err.text);
+		if (s.monitor) {
+			kill(s.monitor, SIGKILL);
+			waitpid(s.monitor, NULL, 0);
+		}
+	} else {
+		ln_supervise_run(&s);
+		status = attach_status(&s, alert_code);
+	}
+	ln_supervise_done(&s);
+	return status;
 }

@@ -3,7 +3,8 @@
  * `run` and `attach`. For a run there are three processes: the launcher (which the user started; it
  * is the agent's parent, passes signals on and mirrors stops), the monitor (its own session, no
  * privilege) and the agent, which is forked before linnet has opened anything and executed when
- * the monitor is ready. For an attach the monitor is the process that the user started.
+ * the monitor is ready. For an attach there are two: the launcher passes the user's signals on to
+ * the monitor.
  */
 #ifndef LINNET_DAEMON_LAUNCH_H
 #define LINNET_DAEMON_LAUNCH_H

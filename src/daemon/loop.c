@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <systemd/sd-event.h>
+#include "base/clock.h"
 #include "base/log.h"
 #include "cgroup.h"
 #include "loop.h"
@@ -17,15 +19,26 @@
 #define LINGER_STEPS   40
 /* How long an attached tree's events wait for the names of the policy, see hold_sensor. */
 #define HOLD_US 1000000
+/* Whatever is done to linnet itself must be told within a second. */
+#define INSPECT_US       900000
+#define INSPECT_SLACK_US 50000
 
 struct loop {
-	struct ln_watch *watch;  /* borrowed */
-	sd_event *event;         /* owned */
-	sd_event_source *timer;  /* owned; the engine's deadline */
-	sd_event_source *behind; /* owned; NULL until the agent has ended */
-	sd_event_source *sensor; /* owned */
-	sd_event_source *hold;   /* owned; NULL unless the sensor is held */
-	sd_event_source *linger; /* owned; NULL until all is over */
+	struct ln_watch *watch;   /* borrowed */
+	sd_event *event;          /* owned */
+	sd_event_source *timer;   /* owned; the engine's deadline */
+	sd_event_source *behind;  /* owned; NULL until the agent has ended */
+	sd_event_source *sensor;  /* owned */
+	sd_event_source *hold;    /* owned; NULL unless the sensor is held */
+	sd_event_source *linger;  /* owned; NULL until all is over */
+	sd_event_source *inspect; /* owned */
+	sd_event_source *ctl;     /* owned; off when the launcher is gone */
+	int ctl_fd;               /* borrowed */
+	int launcher_fd;          /* owned; /proc/PID/stat of the launcher, -1 none */
+	bool launcher_pauses;     /* it has said that it stops, with the user's job */
+	bool launcher_stopped;    /* and that it did not say; told */
+	uint64_t stops;           /* of our own, not yet told */
+	uint64_t stops_told_ns;
 	unsigned linger_left;
 	uint64_t armed_ns;
 	size_t pids_left; /* attached processes whose end is awaited */
@@ -100,26 +113,119 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 	return 0;
 }
 
+/* At once, and then once a second, however often it happens. */
+static void tell_stops(struct loop *l)
+{
+	uint64_t now = ln_clock_mono_ns();
+
+	if (l->stops == 0 || (l->stops_told_ns && now - l->stops_told_ns < LN_NS_PER_S))
+		return;
+	if (l->stops == 1)
+		ln_watch_tamper(l->watch, "the monitor was stopped by a signal and goes on");
+	else
+		ln_watch_tamper(l->watch,
+				"the monitor was stopped by a signal and goes on (%llu times)",
+				(unsigned long long)l->stops);
+	l->stops = 0;
+	l->stops_told_ns = now;
+}
+
+/* The agent lives, so the watch goes on. */
+static int on_launcher_gone(struct loop *l)
+{
+	l->agent_started = true;
+	ln_closep(&l->launcher_fd);
+	ln_watch_tamper(l->watch, "the launcher was killed: nobody lets the monitor go on any more "
+				  "when it is stopped");
+	return sd_event_source_set_enabled(l->ctl, SD_EVENT_OFF);
+}
+
+static void on_message(struct loop *l, char message)
+{
+	const char answer = LN_CTL_RUNS;
+
+	switch (message) {
+	case LN_CTL_STARTED:
+		l->agent_started = true;
+		break;
+	case LN_CTL_CANCELED:
+		quit(l, LN_LOOP_CANCELED);
+		break;
+	case LN_CTL_QUIT:
+		quit(l, LN_LOOP_QUIT);
+		break;
+	case LN_CTL_STOPPED:
+		l->stops++;
+		send(l->ctl_fd, &answer, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		break;
+	case LN_CTL_PAUSES:
+	case LN_CTL_RESUMES:
+		l->launcher_pauses = message == LN_CTL_PAUSES;
+		break;
+	default:
+		break;
+	}
+}
+
+static int read_ctl(struct loop *l)
+{
+	char message;
+	ssize_t n;
+
+	while ((n = recv(l->ctl_fd, &message, 1, MSG_DONTWAIT)) == 1)
+		on_message(l, message);
+	tell_stops(l);
+	if (n == 0)
+		return on_launcher_gone(l);
+	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
 static int on_ctl(sd_event_source *s, int fd, uint32_t revents, void *user)
 {
-	struct loop *l = user;
-	char message = 0;
-	ssize_t n = recv(fd, &message, 1, MSG_DONTWAIT);
+	return read_ctl(user);
+}
 
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (n == 0) {
-		/* The launcher was killed. The agent lives, so the watch goes on. */
-		l->agent_started = true;
-		return sd_event_source_set_enabled(s, SD_EVENT_OFF);
+/* Its state in /proc is the word after the command, which ends with the last parenthesis. */
+static bool launcher_is_stopped(const struct loop *l)
+{
+	char stat[512];
+	ssize_t n = l->launcher_fd < 0 ? -1 : pread(l->launcher_fd, stat, sizeof(stat) - 1, 0);
+
+	if (n <= 0)
+		return false;
+	stat[n] = '\0';
+	const char *end = strrchr(stat, ')');
+	return end && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
+}
+
+/* It says so before it stops by itself, so what it said is read after its state. */
+static int look_at_launcher(struct loop *l)
+{
+	bool stopped = launcher_is_stopped(l);
+
+	if (!stopped) {
+		l->launcher_stopped = false;
+		return 0;
 	}
-	if (message == LN_CTL_STARTED)
-		l->agent_started = true;
-	else if (message == LN_CTL_CANCELED)
-		quit(l, LN_LOOP_CANCELED);
-	else if (message == LN_CTL_QUIT)
-		quit(l, LN_LOOP_QUIT);
-	return 0;
+	int r = read_ctl(l);
+	if (!l->launcher_pauses && !l->launcher_stopped) {
+		l->launcher_stopped = true;
+		ln_watch_tamper(l->watch, "the launcher was stopped by a signal: nobody lets the "
+					  "monitor go on when it is stopped too");
+	}
+	return r;
+}
+
+static int on_inspect(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct loop *l = user;
+	int r = look_at_launcher(l);
+
+	tell_stops(l);
+	ln_watch_inspect(l->watch);
+	if (r >= 0)
+		r = sd_event_source_set_time_relative(s, INSPECT_US);
+	return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
 static int on_cgroup(sd_event_source *s, int fd, uint32_t revents, void *user)
@@ -233,15 +339,24 @@ static int add_pidfds(struct loop *l)
 	return 0;
 }
 
-static int add_signals(struct loop *l, bool hangup)
+static int add_signals(struct loop *l)
 {
 	int r = sd_event_add_signal(l->event, NULL, SIGINT, on_signal, l);
 
-	if (r >= 0)
-		r = sd_event_add_signal(l->event, NULL, SIGTERM, on_signal, l);
-	if (r >= 0 && hangup)
-		r = sd_event_add_signal(l->event, NULL, SIGHUP, on_signal, l);
-	return r;
+	return r < 0 ? r : sd_event_add_signal(l->event, NULL, SIGTERM, on_signal, l);
+}
+
+/* Kept open: one system call a look, and the number cannot come to mean another process. */
+static int open_launcher(void)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)getppid());
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		ln_log(LN_LOG_INFO, "a stop of the launcher would not be noticed: %s: %s", path,
+		       strerror(errno));
+	return fd;
 }
 
 static int add_sources(struct loop *l, const struct ln_loop_config *c)
@@ -257,15 +372,18 @@ static int add_sources(struct loop *l, const struct ln_loop_config *c)
 	fd = ln_watch_cgroup_fd(l->watch);
 	if (r >= 0 && fd >= 0)
 		r = sd_event_add_io(l->event, NULL, fd, EPOLLPRI, on_cgroup, l);
-	if (r >= 0 && c->ctl_fd >= 0)
-		r = sd_event_add_io(l->event, NULL, c->ctl_fd, EPOLLIN, on_ctl, l);
+	if (r >= 0)
+		r = sd_event_add_io(l->event, &l->ctl, c->ctl_fd, EPOLLIN, on_ctl, l);
+	if (r >= 0)
+		r = sd_event_add_time_relative(l->event, &l->inspect, CLOCK_MONOTONIC, INSPECT_US,
+					       INSPECT_SLACK_US, on_inspect, l);
 	if (r >= 0)
 		r = sd_event_add_time(l->event, &l->timer, CLOCK_MONOTONIC, UINT64_MAX,
 				      TIMER_SLACK_US, on_timer, l);
 	if (r >= 0)
 		r = add_pidfds(l);
 	if (r >= 0)
-		r = add_signals(l, c->hangup);
+		r = add_signals(l);
 	if (r >= 0)
 		r = sd_event_add_post(l->event, NULL, on_round, l);
 	return r;
@@ -277,8 +395,10 @@ int ln_loop_run(const struct ln_loop_config *c, struct ln_error *err, enum ln_lo
 	    .watch = c->watch,
 	    .armed_ns = UINT64_MAX,
 	    .linger_left = LINGER_STEPS,
-	    .attached = c->ctl_fd < 0,
-	    .agent_started = c->ctl_fd < 0,
+	    .ctl_fd = c->ctl_fd,
+	    .launcher_fd = open_launcher(),
+	    .attached = c->attached,
+	    .agent_started = c->attached,
 	    .end = LN_LOOP_TREE_ENDED,
 	};
 	int r = sd_event_new(&l.event);
@@ -294,7 +414,10 @@ int ln_loop_run(const struct ln_loop_config *c, struct ln_error *err, enum ln_lo
 	sd_event_source_unref(l.linger);
 	sd_event_source_unref(l.hold);
 	sd_event_source_unref(l.sensor);
+	sd_event_source_unref(l.inspect);
+	sd_event_source_unref(l.ctl);
 	sd_event_unref(l.event);
+	ln_closep(&l.launcher_fd);
 	if (r < 0)
 		return ln_error_set(err, -r, "the watch cannot go on: %s", strerror(-r));
 	*ret = l.end;

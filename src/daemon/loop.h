@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The event loop around a watch (sd-event): what it waits on, and when it is over. The caller has
- * blocked SIGINT, SIGTERM and, for `hangup`, SIGHUP. */
+ * blocked SIGINT and SIGTERM. Once a second it has the watch inspect itself, and the launcher. */
 #ifndef LINNET_DAEMON_LOOP_H
 #define LINNET_DAEMON_LOOP_H
 
@@ -11,6 +11,10 @@
 #define LN_CTL_STARTED  'S' /* launcher: the agent has been executed */
 #define LN_CTL_CANCELED 'F' /* launcher: it could not be; nothing is to be told */
 #define LN_CTL_QUIT     'Q' /* launcher: end the watch, whoever still runs */
+#define LN_CTL_STOPPED  'T' /* launcher: a signal stopped you, and I let you go on */
+#define LN_CTL_RUNS     'A' /* monitor: I have read that */
+#define LN_CTL_PAUSES   'P' /* launcher: I stop now, because the user's job does */
+#define LN_CTL_RESUMES  'C' /* launcher: and now I go on */
 
 enum ln_loop_end {
 	LN_LOOP_TREE_ENDED,
@@ -20,8 +24,8 @@ enum ln_loop_end {
 
 struct ln_loop_config {
 	struct ln_watch *watch; /* borrowed */
-	int ctl_fd;             /* borrowed; to the launcher; -1: attached */
-	bool hangup;            /* SIGHUP ends the watch too */
+	int ctl_fd;             /* borrowed; to the launcher */
+	bool attached;          /* there is no agent to be started */
 };
 
 int ln_loop_run(const struct ln_loop_config *c, struct ln_error *err, enum ln_loop_end *ret);

@@ -125,15 +125,16 @@ int ln_privileges_drop(uid_t uid, gid_t gid, bool keep_proc, struct ln_error *er
 	return check_dropped(uid, gid, keep_proc, err);
 }
 
-int ln_privileges_drop_launcher(struct ln_error *err)
+int ln_privileges_drop_launcher(bool cgroup, struct ln_error *err)
 {
 	static const int CAPS[] = {CAP_KILL, CAP_DAC_OVERRIDE};
+	size_t n = cgroup ? LN_ARRAY_SIZE(CAPS) : 1;
 
-	select_caps(CAPS, LN_ARRAY_SIZE(CAPS));
+	select_caps(CAPS, n);
 	if (capng_apply(CAPNG_SELECT_ALL) < 0)
 		return ln_error_set(err, EPERM,
 				    "linnet cannot give up its capabilities; it needs SETPCAP");
-	if (!only_caps(CAPS, LN_ARRAY_SIZE(CAPS)))
+	if (!only_caps(CAPS, n))
 		return ln_error_set(err, EPERM, "the kernel kept a capability");
 	return ln_privileges_seal(err);
 }

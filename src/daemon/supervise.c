@@ -13,6 +13,9 @@
 #include "loop.h"
 #include "supervise.h"
 
+/* How long the monitor has to answer after it was stopped and let go on. */
+#define ANSWER_NS LN_NS_PER_S
+
 void ln_supervise_mask(sigset_t *ret)
 {
 	static const int SIGNALS[] = {SIGCHLD, SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1,
@@ -61,41 +64,83 @@ static void retake_terminal(const struct ln_supervisor *s)
 }
 
 /* The shell must see its job stopped. SIGCONT, when it comes, is passed on like any signal.
- * Without a terminal there is no job control, and a launcher that stops might never go on. */
-static void mirror_stop(const struct ln_supervisor *s, int signo)
+ * Without a terminal there is no job control, and a launcher that stops might never go on. The
+ * monitor is told, or it would take this stop for an attack. */
+static void mirror_stop(struct ln_supervisor *s, int signo)
 {
 	sigset_t one;
 
 	if (s->tty_fd < 0)
 		return;
+	tell_monitor(s, LN_CTL_PAUSES);
 	sigemptyset(&one);
 	sigaddset(&one, signo);
 	kill(getpid(), signo);
 	sigprocmask(SIG_UNBLOCK, &one, NULL);
 	sigprocmask(SIG_BLOCK, &one, NULL);
+	tell_monitor(s, LN_CTL_RESUMES);
 }
 
-static void tell_watch_ended(const struct ln_supervisor *s)
+/* An alert of the launcher's own, for what the monitor cannot tell. */
+static void tell(const struct ln_supervisor *s, const char *title, const char *reason,
+		 const char *action)
 {
 	struct ln_buf b = {0};
 	char when[LN_TIME_TEXT_MAX];
 
-	ln_buf_addf(&b, "[!] WATCH ENDED\nTimestamp: %s\nPID: %d\nAgent: ",
-		    ln_time_format(ln_clock_wall_ns(), 0, when), (int)s->agent);
+	ln_buf_addf(&b, "[!] %s\nTimestamp: %s\nPID: %d\nAgent: ", title,
+		    ln_time_format(ln_clock_wall_ns(), 0, when), (int)s->watched);
 	ln_text_escape(&b, s->agent_name, strlen(s->agent_name));
-	ln_buf_adds(&b, "\nReason: ");
-	if (WIFSIGNALED(s->monitor_status))
-		ln_buf_addf(&b, "the monitor was killed by signal %d (%s)",
-			    WTERMSIG(s->monitor_status), strsignal(WTERMSIG(s->monitor_status)));
-	else if (WEXITSTATUS(s->monitor_status) <= LN_MONITOR_QUIT_ALERTS)
-		ln_buf_adds(&b, "the monitor was told to end");
-	else
-		ln_buf_adds(&b, "the monitor failed");
-	ln_buf_adds(&b, "\nAction: NONE - the agent goes on, but linnet no longer watches it\n\n");
+	ln_buf_addf(&b, "\nReason: %s\nAction: %s\n\n", reason, action);
 	/* One write: nothing of the agent's comes between. Where it cannot go, nobody reads. */
 	if (!b.failed && write(STDERR_FILENO, b.data, b.len) < 0)
-		ln_log(LN_LOG_DEBUG, "the end of the watch could not be told");
+		ln_log(LN_LOG_DEBUG, "an alert of the launcher could not be told");
 	ln_buf_done(&b);
+}
+
+static void tell_watch_ended(const struct ln_supervisor *s)
+{
+	char reason[128] = "the monitor failed";
+
+	if (WIFSIGNALED(s->monitor_status))
+		snprintf(reason, sizeof(reason), "the monitor was killed by signal %d (%s)",
+			 WTERMSIG(s->monitor_status), strsignal(WTERMSIG(s->monitor_status)));
+	else if (WEXITSTATUS(s->monitor_status) <= LN_MONITOR_QUIT_ALERTS)
+		snprintf(reason, sizeof(reason), "the monitor was told to end");
+	tell(s, "WATCH ENDED", reason, "NONE - the agent goes on, but linnet no longer watches it");
+}
+
+/* Whoever stops the monitor faster than it can speak must not silence it. */
+static void complain_if_due(struct ln_supervisor *s)
+{
+	char reason[128];
+
+	if (s->stops == 0 || !s->ready || !s->monitor || ln_clock_mono_ns() < s->complain_ns)
+		return;
+	snprintf(reason, sizeof(reason),
+		 "the monitor was stopped by a signal (%llu time%s) and has not answered since",
+		 (unsigned long long)s->stops, s->stops == 1 ? "" : "s");
+	tell(s, "LINNET TAMPERED WITH", reason,
+	     "CONTINUED - what happens meanwhile may be told late, or lost");
+	s->stops = 0;
+}
+
+static int until_complaint_ms(const struct ln_supervisor *s)
+{
+	uint64_t now = ln_clock_mono_ns();
+
+	if (s->stops == 0 || !s->ready)
+		return -1;
+	return s->complain_ns > now ? (int)((s->complain_ns - now) / LN_NS_PER_MS) + 1 : 0;
+}
+
+/* It may be stopped again before it has run: that is for complain_if_due. */
+static void on_monitor_stop(struct ln_supervisor *s)
+{
+	kill(s->monitor, SIGCONT);
+	if (s->stops++ == 0)
+		s->complain_ns = ln_clock_mono_ns() + ANSWER_NS;
+	tell_monitor(s, LN_CTL_STOPPED);
 }
 
 static void on_monitor_end(struct ln_supervisor *s)
@@ -103,7 +148,7 @@ static void on_monitor_end(struct ln_supervisor *s)
 	int status = s->monitor_status;
 
 	s->monitor = 0;
-	if (s->failed || s->quit_sent)
+	if (s->failed || s->quit_sent || !s->ready)
 		return;
 	/* CLEAN and ALERTS mean that the tree has ended; the agent is then about to be reaped. */
 	if (WIFEXITED(status) && WEXITSTATUS(status) <= LN_MONITOR_ALERTS)
@@ -126,12 +171,36 @@ static void reap_agent(struct ln_supervisor *s)
 	}
 }
 
+/* One change a call: each makes a SIGCHLD, and stops without end must not keep us here. */
+static void reap_monitor(struct ln_supervisor *s)
+{
+	int status;
+
+	if (!s->monitor || waitpid(s->monitor, &status, WNOHANG | WUNTRACED) != s->monitor)
+		return;
+	if (WIFSTOPPED(status)) {
+		on_monitor_stop(s);
+		return;
+	}
+	s->monitor_status = status;
+	on_monitor_end(s);
+}
+
 static void reap(struct ln_supervisor *s)
 {
 	/* First the monitor: when both are gone, whether the agent outlived it is not known. */
-	if (s->monitor && waitpid(s->monitor, &s->monitor_status, WNOHANG) == s->monitor)
-		on_monitor_end(s);
+	reap_monitor(s);
 	reap_agent(s);
+}
+
+static bool is_quit(int signo)
+{
+	return signo == SIGINT || signo == SIGTERM || signo == SIGHUP || signo == SIGQUIT;
+}
+
+static bool is_job_stop(int signo)
+{
+	return signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU;
 }
 
 static void on_signal(struct ln_supervisor *s, const struct signalfd_siginfo *si)
@@ -147,7 +216,10 @@ static void on_signal(struct ln_supervisor *s, const struct signalfd_siginfo *si
 			kill(s->agent, signo);
 		return;
 	}
-	if (signo != SIGINT && signo != SIGTERM && signo != SIGHUP && signo != SIGQUIT)
+	/* Ctrl-Z stops the job; what anybody else sends does not stop a watchdog. */
+	if (is_job_stop(signo) && si->ssi_code == SI_KERNEL)
+		mirror_stop(s, signo);
+	if (!is_quit(signo))
 		return;
 	/* A second one is for a monitor that does not answer. */
 	if (s->quit_sent && s->monitor)
@@ -172,30 +244,41 @@ static void on_exec(struct ln_supervisor *s)
 	tell_monitor(s, s->failed ? LN_CTL_CANCELED : LN_CTL_STARTED);
 }
 
+static void on_ctl(struct ln_supervisor *s)
+{
+	char message = 0;
+	ssize_t n = recv(s->ctl_fd, &message, 1, MSG_DONTWAIT);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		ln_closep(&s->ctl_fd);
+	else if (n == 1 && message == LN_CTL_READY)
+		s->ready = true;
+	else if (n == 1 && message == LN_CTL_RUNS)
+		s->stops = 0;
+}
+
 bool ln_supervise_wait_ready(struct ln_supervisor *s)
 {
-	struct pollfd fds[] = {
-	    {.fd = s->signal_fd, .events = POLLIN},
-	    {.fd = s->ctl_fd, .events = POLLIN},
-	};
 	struct signalfd_siginfo si;
-	char message;
 
-	for (;;) {
+	while (!s->ready && s->ctl_fd >= 0) {
+		struct pollfd fds[] = {
+		    {.fd = s->signal_fd, .events = POLLIN},
+		    {.fd = s->ctl_fd, .events = POLLIN},
+		};
 		if (poll(fds, LN_ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return false;
 		while (fds[0].revents && next_signal(s, &si)) {
-			int signo = (int)si.ssi_signo;
-			if (signo == SIGINT || signo == SIGTERM || signo == SIGHUP ||
-			    signo == SIGQUIT) {
-				s->start_signal = signo;
+			if (is_quit((int)si.ssi_signo)) {
+				s->start_signal = (int)si.ssi_signo;
 				return false;
 			}
 		}
 		if (fds[1].revents)
-			return recv(s->ctl_fd, &message, 1, MSG_DONTWAIT) == 1 &&
-			       message == LN_CTL_READY;
+			on_ctl(s);
+		reap_monitor(s);
 	}
+	return s->ready;
 }
 
 void ln_supervise_run(struct ln_supervisor *s)
@@ -209,12 +292,16 @@ void ln_supervise_run(struct ln_supervisor *s)
 		struct pollfd fds[] = {
 		    {.fd = s->signal_fd, .events = POLLIN},
 		    {.fd = s->exec_fd, .events = POLLIN},
+		    {.fd = s->ctl_fd, .events = POLLIN},
 		};
-		if (poll(fds, LN_ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+		if (poll(fds, LN_ARRAY_SIZE(fds), until_complaint_ms(s)) < 0 && errno != EINTR)
 			return;
 		while (fds[0].revents && next_signal(s, &si))
 			on_signal(s, &si);
 		if (fds[1].revents)
 			on_exec(s);
+		if (fds[2].revents)
+			on_ctl(s);
+		complain_if_due(s);
 	}
 }

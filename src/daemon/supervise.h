@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The launcher while the agent runs: signals to the agent, its stops to the shell, its end to the
- * monitor. It reads nothing that the agent or the network wrote.
+ * monitor. It is the monitor's watchdog too: a monitor that was stopped goes on at once. For an
+ * attach there is no agent, and a signal ends the watch. It reads nothing that the agent or the
+ * network wrote.
  */
 #ifndef LINNET_DAEMON_SUPERVISE_H
 #define LINNET_DAEMON_SUPERVISE_H
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include "base/error.h"
 
@@ -28,17 +31,21 @@ enum ln_exec_stage { LN_EXEC_IDENTITY, LN_EXEC_COMMAND };
 
 struct ln_supervisor {
 	pid_t agent, monitor; /* 0: none, or reaped */
+	pid_t watched;        /* for what is told: the agent, or the first that was attached to */
 	int agent_status;     /* as in wait(2) */
 	int monitor_status;
 	int ctl_fd;    /* owned; to the monitor */
 	int exec_fd;   /* owned; struct ln_exec_failure; -1 when it has told */
 	int signal_fd; /* owned */
 	int tty_fd;    /* owned; the controlling terminal, -1 none */
+	bool ready;    /* the monitor has said so */
 	bool released; /* the agent was let go */
 	bool failed;   /* `failure` says why the agent did not run */
 	struct ln_exec_failure failure;
 	int start_signal; /* came while the monitor was getting ready: give up */
 	bool quit_sent;
+	uint64_t stops;         /* of the monitor, since it last answered */
+	uint64_t complain_ns;   /* when to tell, if it has not answered until then */
 	const char *agent_name; /* borrowed */
 };
 
@@ -47,7 +54,7 @@ void ln_supervise_mask(sigset_t *ret);
 /* Takes over ctl_fd and exec_fd. The mask is blocked already. */
 int ln_supervise_init(struct ln_supervisor *s, int ctl_fd, int exec_fd, struct ln_error *err);
 void ln_supervise_done(struct ln_supervisor *s);
-/* Until the monitor is ready. False: it ended, or a signal came. */
+/* Until the monitor is ready. False: it ended, or a signal came. Not needed for an attach. */
 bool ln_supervise_wait_ready(struct ln_supervisor *s);
 /* Until agent and monitor have ended. */
 void ln_supervise_run(struct ln_supervisor *s);

@@ -79,6 +79,7 @@ static int make_sinks(struct ln_watch *w, struct ln_error *err)
 	};
 	const struct ln_jsonl_config jsonl = {.fd = w->log_fd, .show_args = w->c.show_args};
 
+	ln_watch_note_log(w);
 	if (ln_sink_console_new(&console, &w->sinks[0]) < 0)
 		return ln_error_set(err, ENOMEM, "out of memory");
 	w->n_sinks = 1;
@@ -187,12 +188,6 @@ int ln_watch_dispatch_lookup(struct ln_watch *w)
 void ln_watch_drain(struct ln_watch *w)
 {
 	w->sensor->ops->drain(w->sensor, ln_watch_event, w);
-}
-
-void ln_watch_inspect(struct ln_watch *w)
-{
-	if (w->sensor->ops->inspect)
-		w->sensor->ops->inspect(w->sensor, ln_watch_event, w);
 }
 
 void ln_watch_settle(struct ln_watch *w)

@@ -61,8 +61,11 @@ int ln_watch_dispatch_lookup(struct ln_watch *w);
 bool ln_watch_lookups_settled(const struct ln_watch *w);
 /* Reads what the sensor has now, whether due or not. */
 void ln_watch_drain(struct ln_watch *w);
-/* Lets the sensor look at itself and at what no hook sees; each second. */
+/* Looks whether linnet itself is whole: its time, its log, its sensor; each second. What is not is
+ * told by ln_watch_tamper. */
 void ln_watch_inspect(struct ln_watch *w);
+/* An alert by every sink: somebody has touched linnet itself. */
+void ln_watch_tamper(struct ln_watch *w, const char *what, ...) LN_FORMAT(2, 3);
 /* To be called when everything that was due has been dispatched: flushes the sinks, tells lost
  * records once. */
 void ln_watch_settle(struct ln_watch *w);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the watch; for watch.c, prepare.c and evidence.c alone. */
+/* Inside of the watch; for watch.c, prepare.c, evidence.c, inspect.c and notice.c alone. */
 #ifndef LINNET_DAEMON_WATCH_IMPL_H
 #define LINNET_DAEMON_WATCH_IMPL_H
 
@@ -10,6 +10,16 @@
 #include "watch.h"
 
 #define SINKS_MAX 2
+
+/* What the last inspection found. */
+struct ln_inspection {
+	uint64_t at_ns, cpu_ns; /* 0: there was none */
+	int log_fd;             /* borrowed from its sink; -1: not a regular file */
+	char log_name[PATH_MAX];
+	off_t log_size;
+	bool log_deleted;
+	char text[256]; /* what was told last */
+};
 
 struct ln_watch {
 	struct ln_watch_config c;
@@ -34,6 +44,7 @@ struct ln_watch {
 	uint64_t netns; /* cookie of the agent's network namespace; 0 unknown */
 	bool seen;      /* some process of the tree was told */
 	bool root_ended;
+	struct ln_inspection self;
 };
 
 #define LN_WATCH_AGENT 1 /* id of the only tree */
@@ -44,6 +55,9 @@ void ln_watch_event(const struct ln_event *ev, void *user);
 void ln_watch_read_resolvers(struct ln_watch *w);
 void ln_watch_feed_hosts(struct ln_watch *w);
 int ln_watch_start_lookups(struct ln_watch *w, struct ln_error *err);
+
+/* inspect.c: remembers which file the log is. */
+void ln_watch_note_log(struct ln_watch *w);
 
 /* notice.c: what a person is told when the watch begins. */
 void ln_watch_tell_header(struct ln_watch *w);

@@ -170,7 +170,7 @@ struct ln_event {
 			size_t path_len;
 		} cgroup;
 		struct {
-			const char *what; /* static text: "a probe was detached" */
+			const char *what; /* "a probe was detached: cgroup/connect4" */
 			struct ln_party by;
 		} tamper;
 		struct {

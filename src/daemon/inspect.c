@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a watch looks at each second to know that nobody has touched linnet itself. */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include "base/clock.h"
+#include "watch_impl.h"
+
+/* Between two inspections is a second. A monitor that others keep from the CPU, on a busy machine,
+ * loses some tenths of one. */
+#define GAP_NS (2500 * LN_NS_PER_MS)
+
+#define DELETED " (deleted)" /* Documentation/filesystems/proc.rst, 3.1 */
+
+void ln_watch_tamper(struct ln_watch *w, const char *what, ...)
+{
+	const struct ln_event ev = {
+	    .kind = LN_EVENT_TAMPER,
+	    .time_ns = ln_clock_mono_ns(),
+	    .wall_ns = ln_clock_wall_ns(),
+	    .agent = LN_WATCH_AGENT,
+	    .tamper.what = w->self.text,
+	};
+	va_list ap;
+
+	va_start(ap, what);
+	vsnprintf(w->self.text, sizeof(w->self.text), what, ap);
+	va_end(ap);
+	ln_watch_event(&ev, w);
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts = {0};
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * LN_NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* The clock stands still while the machine is suspended. Time that we worked is not missing: a
+ * flood of events can keep us for long. */
+static void look_at_time(struct ln_watch *w)
+{
+	struct ln_inspection *i = &w->self;
+	uint64_t now = ln_clock_mono_ns(), cpu = cpu_ns();
+	uint64_t gap = i->at_ns ? now - i->at_ns : 0, worked = cpu - i->cpu_ns;
+
+	i->at_ns = now;
+	i->cpu_ns = cpu;
+	if (gap > worked && gap - worked > GAP_NS)
+		ln_watch_tamper(w,
+				"the monitor did not run for %llu.%llu s: it was stopped, or "
+				"starved",
+				(unsigned long long)(gap / LN_NS_PER_S),
+				(unsigned long long)(gap % LN_NS_PER_S / (100 * LN_NS_PER_MS)));
+}
+
+/* The name of an open file, which follows it: the directory need not be readable for us. */
+static bool name_of(int fd, char ret[PATH_MAX])
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(path, ret, PATH_MAX - 1);
+	if (n < 0)
+		return false;
+	ret[n] = '\0';
+	return true;
+}
+
+static bool is_deleted(const struct stat *st, const char *name)
+{
+	size_t n = strlen(name), tail = strlen(DELETED);
+
+	return st->st_nlink == 0 || (n > tail && strcmp(name + n - tail, DELETED) == 0);
+}
+
+void ln_watch_note_log(struct ln_watch *w)
+{
+	struct stat st;
+	struct ln_inspection *i = &w->self;
+
+	i->log_fd = -1;
+	if (fstat(w->log_fd, &st) < 0 || !S_ISREG(st.st_mode) || !name_of(w->log_fd, i->log_name))
+		return;
+	i->log_fd = w->log_fd;
+	i->log_size = st.st_size;
+}
+
+static void look_at_log(struct ln_watch *w)
+{
+	struct ln_inspection *i = &w->self;
+	char name[PATH_MAX];
+	struct stat st;
+
+	if (i->log_fd < 0 || i->log_deleted || fstat(i->log_fd, &st) < 0 ||
+	    !name_of(i->log_fd, name))
+		return;
+	if (is_deleted(&st, name)) {
+		i->log_deleted = true;
+		ln_watch_tamper(w, "the log was deleted");
+	} else if (strcmp(name, i->log_name) != 0) {
+		memcpy(i->log_name, name, strlen(name) + 1);
+		ln_watch_tamper(w, "the log was moved away: records go on to the file that it was");
+	}
+	if (st.st_size < i->log_size)
+		ln_watch_tamper(w, "the log was cut: records are missing");
+	i->log_size = st.st_size;
+}
+
+void ln_watch_inspect(struct ln_watch *w)
+{
+	look_at_time(w);
+	look_at_log(w);
+	if (w->sensor->ops->inspect)
+		w->sensor->ops->inspect(w->sensor, ln_watch_event, w);
+}
