@@ -12,6 +12,10 @@
  * loses some tenths of one. */
 #define GAP_NS (2500 * LN_NS_PER_MS)
 
+/* The name of the log costs twenty times what its inode costs. Renaming a file changes the inode;
+ * renaming a directory above it does not, and is found at every so manieth look. */
+#define LOOKS_A_NAME 10
+
 #define DELETED " (deleted)" /* Documentation/filesystems/proc.rst, 3.1 */
 
 void ln_watch_tamper(struct ln_watch *w, const char *what, ...)
@@ -87,23 +91,37 @@ void ln_watch_note_log(struct ln_watch *w)
 		return;
 	i->log_fd = w->log_fd;
 	i->log_size = st.st_size;
+	i->log_changed = st.st_ctim;
 }
 
-static void look_at_log(struct ln_watch *w)
+static void look_at_log_name(struct ln_watch *w, const struct stat *st)
 {
 	struct ln_inspection *i = &w->self;
 	char name[PATH_MAX];
-	struct stat st;
 
-	if (i->log_fd < 0 || i->log_deleted || fstat(i->log_fd, &st) < 0 ||
-	    !name_of(i->log_fd, name))
+	if (!name_of(i->log_fd, name))
 		return;
-	if (is_deleted(&st, name)) {
+	if (is_deleted(st, name)) {
 		i->log_deleted = true;
 		ln_watch_tamper(w, "the log was deleted");
 	} else if (strcmp(name, i->log_name) != 0) {
 		memcpy(i->log_name, name, strlen(name) + 1);
 		ln_watch_tamper(w, "the log was moved away: records go on to the file that it was");
+	}
+}
+
+static void look_at_log(struct ln_watch *w)
+{
+	struct ln_inspection *i = &w->self;
+	struct stat st;
+
+	if (i->log_fd < 0 || i->log_deleted || fstat(i->log_fd, &st) < 0)
+		return;
+	if (st.st_ctim.tv_sec != i->log_changed.tv_sec ||
+	    st.st_ctim.tv_nsec != i->log_changed.tv_nsec || ++i->looks >= LOOKS_A_NAME) {
+		i->looks = 0;
+		i->log_changed = st.st_ctim;
+		look_at_log_name(w, &st);
 	}
 	if (st.st_size < i->log_size)
 		ln_watch_tamper(w, "the log was cut: records are missing");

@@ -3,6 +3,7 @@
 #ifndef LINNET_DAEMON_WATCH_IMPL_H
 #define LINNET_DAEMON_WATCH_IMPL_H
 
+#include <time.h>
 #include "dns/config.h"
 #include "files.h"
 #include "output/sink.h"
@@ -17,6 +18,8 @@ struct ln_inspection {
 	int log_fd;             /* borrowed from its sink; -1: not a regular file */
 	char log_name[PATH_MAX];
 	off_t log_size;
+	struct timespec log_changed;
+	unsigned looks; /* since log_name was compared */
 	bool log_deleted;
 	char text[256]; /* what was told last */
 };

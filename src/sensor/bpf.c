@@ -225,6 +225,7 @@ int ln_bpf_cover(struct ln_bpf *b, int cgroup_fd, struct ln_error *err)
 		return ln_error_set(err, errno, "cannot register the agent's cgroup: %s",
 				    strerror(errno));
 	b->n_cover++;
+	ln_bpf_inspect_cover(b, cgroup_fd);
 	return 0;
 }
 
@@ -249,12 +250,27 @@ static int track(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_f
 	else
 		ln_bpf_add_fact(b, "UDP byte counts", false, false,
 				"the agent has no cgroup of its own: UDP is told at connect");
-	return r < 0 ? r : ln_bpf_track_pid(b, agent, pid, err);
+	r = r < 0 ? r : ln_bpf_track_pid(b, agent, pid, err);
+	if (r == 0) {
+		const struct ln_event ev = {.kind = LN_EVENT_ADOPT, .agent = agent, .pid = pid};
+		ln_bpf_inspect_note(b, &ev);
+	}
+	return r;
 }
 
 static int adopt(struct ln_sensor *s, uint32_t agent, uint32_t pid, struct ln_error *err)
 {
 	return ln_bpf_adopt((struct ln_bpf *)s, agent, pid, err);
+}
+
+static int seal(struct ln_sensor *s, struct ln_error *err)
+{
+	return ln_bpf_seal((struct ln_bpf *)s, err);
+}
+
+static void inspect(struct ln_sensor *s, ln_event_fn fn, void *user)
+{
+	ln_bpf_inspect((struct ln_bpf *)s, fn, user);
 }
 
 static int get_fd(struct ln_sensor *s)
@@ -315,6 +331,7 @@ static void bpf_free(struct ln_sensor *s)
 	linnet__destroy(b->skel);
 	ln_closep(&b->cgroup_root_fd);
 	ln_bpf_adopted_done(b);
+	ln_bpf_inspect_done(b);
 	free(b);
 }
 
@@ -322,11 +339,13 @@ static const struct ln_sensor_ops bpf_ops = {
     .name = "bpf",
     .track = track,
     .adopt = adopt,
+    .seal = seal,
     .fd = get_fd,
     .dispatch = dispatch,
     .drain = drain,
     .hint = hint,
     .facts = facts,
+    .inspect = inspect,
     .free = bpf_free,
 };
 

@@ -117,6 +117,7 @@ void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user)
 			     .ppid = a->ppid},
 		};
 
+		ln_bpf_inspect_note(b, &ev);
 		fn(&ev, user);
 	}
 	ln_bpf_adopted_done(b);

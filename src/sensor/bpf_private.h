@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the BPF sensor share: bpf.c loads and attaches, bpf_ring.c waits and drains,
- * bpf_adopt.c takes what lived before. */
+ * bpf_adopt.c takes what lived before, bpf_inspect.c looks whether all is as we left it. */
 #ifndef LINNET_SENSOR_BPF_PRIVATE_H
 #define LINNET_SENSOR_BPF_PRIVATE_H
 
@@ -30,6 +30,39 @@ struct ln_bpf_adopted {
 	bool cut;
 };
 
+#define LN_BPF_TASKS_A_LOOK 256
+/* The kernel side takes a process out of `tasks` before it tells the exit, and may be interrupted
+ * in between. After this time the word is here. */
+#define LN_BPF_RIPE_NS (50 * LN_NS_PER_MS)
+
+/* A link as it was at the first look. */
+struct ln_bpf_link_seen {
+	const struct bpf_link *link; /* only compared */
+	const char *name;            /* borrowed from the skeleton */
+	uint64_t cgroup;             /* 0: none */
+	uint32_t prog_id;
+	bool told; /* that it is no longer so */
+};
+
+struct ln_bpf_covered {
+	uint64_t id;
+	int events; /* owned; cgroup.events */
+};
+
+struct ln_bpf_task;
+
+struct ln_bpf_inspect {
+	bool blind; /* this kernel lets nobody but root look */
+	struct ln_bpf_link_seen links[LN_BPF_LINKS_MAX];
+	struct ln_bpf_covered covers[LN_ABI_COVER_MAX];
+	size_t n_covers;
+	struct ln_bpf_task *tasks; /* owned; who lives, as far as the events say */
+	struct ln_bpf_task *next;  /* whose turn it is; NULL: the first's */
+	uint32_t missed[LN_BPF_TASKS_A_LOOK];
+	size_t n_missed;
+	char text[160]; /* what was told last */
+};
+
 struct ln_bpf {
 	struct ln_sensor base;
 	struct linnet *skel;
@@ -43,6 +76,7 @@ struct ln_bpf {
 	int epoll_fd, timer_fd;
 	struct ring_buffer *ring;
 	unsigned long *positions; /* owned mapping: how far the ring is read and written */
+	unsigned long consumed;   /* how far we have read it */
 	enum ln_abi_reader mode;
 	uint64_t urgent_seen;
 	uint64_t lost_seen[LN_ABI_LOST_COUNT];
@@ -54,6 +88,7 @@ struct ln_bpf {
 	struct ln_bpf_adopted *adopted; /* owned */
 	size_t n_adopted, cap_adopted;
 	struct ln_bpf_hint hints[LN_BPF_HINTS];
+	struct ln_bpf_inspect inspect;
 };
 
 void ln_bpf_add_fact(struct ln_bpf *b, const char *name, bool works, bool required,
@@ -66,11 +101,27 @@ int ln_bpf_ring_open(struct ln_bpf *b, struct ln_error *err);
 void ln_bpf_ring_close(struct ln_bpf *b);
 /* Makes the descriptor readable at once. */
 void ln_bpf_ring_kick(struct ln_bpf *b);
+/* Says to the kernel side again what the reader is at, and reads. */
+void ln_bpf_ring_restore(struct ln_bpf *b);
 int ln_bpf_ring_dispatch(struct ln_bpf *b, ln_event_fn fn, void *user);
 int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user);
 
 int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err);
 void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user);
 void ln_bpf_adopted_done(struct ln_bpf *b);
+
+/* As root, when everything is tracked that will be: nobody writes the maps any more. */
+int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err);
+/* A cgroup on which links hang, which go with it. */
+void ln_bpf_inspect_cover(struct ln_bpf *b, int cgroup_fd);
+/* Each event, so that it is known who lives. */
+void ln_bpf_inspect_note(struct ln_bpf *b, const struct ln_event *ev);
+void ln_bpf_inspect(struct ln_bpf *b, ln_event_fn fn, void *user);
+/* Looks again at what was missed, after the events that were there. True: some is not yet clear,
+ * look again in LN_BPF_RIPE_NS. */
+bool ln_bpf_inspect_missed(struct ln_bpf *b, ln_event_fn fn, void *user);
+/* Somebody else has moved the reader's position. */
+void ln_bpf_inspect_position(struct ln_bpf *b, ln_event_fn fn, void *user);
+void ln_bpf_inspect_done(struct ln_bpf *b);
 
 #endif

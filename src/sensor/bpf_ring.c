@@ -31,6 +31,7 @@ static int on_record(void *ctx, void *record, size_t len)
 		b->undecodable++;
 		return 0;
 	}
+	ln_bpf_inspect_note(b, &ev);
 	b->fn(&ev, b->user);
 	return 0;
 }
@@ -97,6 +98,12 @@ static void set_mode(struct ln_bpf *b, enum ln_abi_reader mode)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
+void ln_bpf_ring_restore(struct ln_bpf *b)
+{
+	set_mode(b, b->mode);
+	ln_bpf_ring_kick(b);
+}
+
 /* Bytes in the ring, those of records not yet submitted included. The consumer's position is at the
  * start of the mapping, the producer's a page later (kernel/bpf/ringbuf.c, struct bpf_ringbuf). */
 static unsigned long unread(const struct ln_bpf *b)
@@ -117,7 +124,8 @@ static void tell_loss(struct ln_bpf *b, const char *reason, uint64_t now, uint64
 	    .lost = {.reason = reason, .count = now - *seen},
 	};
 
-	if (now == *seen)
+	/* One that was set back is told by the inspection. */
+	if (now <= *seen)
 		return;
 	*seen = now;
 	b->fn(&ev, b->user);
@@ -133,16 +141,24 @@ static void tell_losses(struct ln_bpf *b)
 		  &b->undecodable_seen);
 }
 
+static unsigned long position(const struct ln_bpf *b)
+{
+	return __atomic_load_n(b->positions, __ATOMIC_ACQUIRE);
+}
+
 static int consume(struct ln_bpf *b)
 {
 	int n;
 
+	if (position(b) != b->consumed)
+		ln_bpf_inspect_position(b, b->fn, b->user);
 	do {
 		n = ring_buffer__consume(b->ring);
 		/* The kernel wakes nobody while it sees unread events. Our position must be out
 		 * before we look for the last time, or an event could fall between the two. */
 		atomic_thread_fence(memory_order_seq_cst);
 	} while (n > 0);
+	b->consumed = position(b);
 	return n;
 }
 
@@ -172,6 +188,8 @@ int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user)
 		set_mode(b, LN_ABI_READER_RETURNS);
 		set_timer(b, RETURN_NS);
 	}
+	if (ln_bpf_inspect_missed(b, fn, user) && b->mode == LN_ABI_READER_WAITS)
+		set_timer(b, LN_BPF_RIPE_NS);
 	return r;
 }
 

@@ -2,7 +2,7 @@
 /*
  * Where events come from, behind one small table: bpf, poll, replay. A sensor has one descriptor
  * to wait on; when it is readable, dispatch() hands every event that is due to the function, in
- * order. Life: new (may need root) → track or adopt → (privileges go) → dispatch … → free.
+ * order. Life: new (may need root) → track or adopt → seal → (privileges go) → dispatch … → free.
  */
 #ifndef LINNET_SENSOR_SENSOR_H
 #define LINNET_SENSOR_SENSOR_H
@@ -64,6 +64,9 @@ struct ln_sensor_ops {
 		     struct ln_error *err);
 	/* Takes a living process with its tree and its open sockets. */
 	int (*adopt)(struct ln_sensor *s, uint32_t agent, uint32_t pid, struct ln_error *err);
+	/* Nothing more will be tracked or adopted, and the privileges are about to go: closes what
+	 * others could change. NULL: nothing to close. */
+	int (*seal)(struct ln_sensor *s, struct ln_error *err);
 	int (*fd)(struct ln_sensor *s);
 	/* 0, or -errno when the sensor can go on no more. */
 	int (*dispatch)(struct ln_sensor *s, ln_event_fn fn, void *user);
