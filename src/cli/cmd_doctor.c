@@ -11,6 +11,12 @@
 #include "daemon/privileges.h"
 #include "daemon/selftest.h"
 
+/* The table of channels, in 100 columns. */
+#define NAME_WIDTH    31
+#define SIGHT_WIDTH   20
+#define DETAIL_COLUMN (2 + NAME_WIDTH + 1 + SIGHT_WIDTH + 1)
+#define DETAIL_WIDTH  (100u - DETAIL_COLUMN)
+
 enum state { STATE_OK, STATE_MISSING, STATE_FAILED };
 
 struct doctor {
@@ -116,6 +122,68 @@ static void tell_facts(struct doctor *d, struct ln_sensor *s)
 		     facts[i].note);
 }
 
+/* One channel as a record for a program. */
+static void print_channel_json(const struct ln_channel_fact *c)
+{
+	struct ln_buf b = {0};
+
+	ln_buf_adds(&b, "{\"section\":\"channel\",\"name\":");
+	ln_text_json(&b, c->name, strlen(c->name));
+	ln_buf_addf(&b, ",\"state\":\"%s\",\"sight\":\"%s\",\"refusable\":%s,\"by\":",
+		    c->sight == LN_SIGHT_SEEN ? "ok" : "missing", ln_sight_text(c->sight),
+		    c->refusable ? "true" : "false");
+	ln_text_json(&b, c->by, strlen(c->by));
+	ln_buf_adds(&b, ",\"note\":");
+	ln_text_json(&b, c->note, strlen(c->note));
+	ln_buf_addc(&b, '}');
+	puts(ln_buf_text(&b));
+	ln_buf_done(&b);
+}
+
+/* The words of `text` in lines of DETAIL_WIDTH, the first one where the cursor is. */
+static void print_detail(const char *text)
+{
+	size_t used = 0;
+
+	while (*text) {
+		size_t n = strcspn(text, " ");
+
+		if (used > 0 && used + 1 + n > DETAIL_WIDTH) {
+			printf("\n%*s", DETAIL_COLUMN, "");
+			used = 0;
+		}
+		printf("%s%.*s", used > 0 ? " " : "", (int)n, text);
+		used += n + (used > 0);
+		text += n + strspn(text + n, " ");
+	}
+	putchar('\n');
+}
+
+static void tell_channels(struct doctor *d, struct ln_sensor *s)
+{
+	const struct ln_channel_fact *c;
+	size_t n = s->ops->channels(s, &c);
+
+	if (!d->json && n > 0)
+		puts("channels   each way out and what sees it here; block mode could refuse the "
+		     "refusable ones");
+	for (size_t i = 0; i < n; i++, c++) {
+		char detail[512];
+
+		if (d->json) {
+			print_channel_json(c);
+			continue;
+		}
+		bool seen = c->sight == LN_SIGHT_SEEN;
+		snprintf(detail, sizeof(detail), "%s%s%s%s", c->by,
+			 c->by[0] && c->note[0] ? "; " : "", c->note,
+			 !seen && c->refusable ? "; refusable" : "");
+		printf("  %-*s %-*s ", NAME_WIDTH, c->name, SIGHT_WIDTH,
+		       seen && c->refusable ? "seen, refusable" : ln_sight_text(c->sight));
+		print_detail(detail);
+	}
+}
+
 static void tell_selftest(struct doctor *d, struct ln_sensor *s)
 {
 	static const char *const NAMES[] = {"TCP connection", "UDP datagram"};
@@ -157,6 +225,7 @@ static void tell_sensor(struct doctor *d)
 		return;
 	}
 	tell_facts(d, s);
+	tell_channels(d, s);
 	tell_selftest(d, s);
 	ln_sensor_free(&s);
 }
@@ -199,9 +268,11 @@ const struct ln_command ln_cmd_doctor = {
     .name = "doctor",
     .summary = "tell what linnet can see here, and prove that it does",
     .usage = "[--sensor=NAME] [--json]",
-    .description = "Tells which hooks this kernel offers and what linnet cannot see, then tests\n"
-		   "itself: a connection of its own, in a private network namespace, must be\n"
-		   "caught. Exits with 0 when it was, else with 1.\n",
+    .description =
+	"Tells which hooks this kernel offers and, for each way out, whether it is seen,\n"
+	"raises an alert on preparation only, or is BLIND here. Then it tests itself: a\n"
+	"connection of its own, in a private network namespace, must be\n"
+	"caught. Exits with 0 when it was, else with 1.\n",
     .options = OPTIONS,
     .examples = "  sudo linnet doctor\n"
 		"  sudo linnet doctor --json | jq 'select(.state != \"ok\")'\n"

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "watch_impl.h"
 
+#define GAPS_MAX 64
+
 static const char *plural(size_t n)
 {
 	return n == 1 ? "" : "s";
@@ -22,59 +24,84 @@ static size_t without_purpose(const struct ln_policy *p)
 	return n;
 }
 
-/* "raw sockets: needs LSM", one text a blind spot for the log; the names alone for the terminal. */
-static size_t blind_spots(const struct ln_watch *w, char **texts, size_t max, struct ln_buf *line)
-{
-	const struct ln_sensor_fact *facts;
-	size_t n = w->sensor->ops->facts(w->sensor, &facts), found = 0;
+/* What is not seen: for the log one text each, "files: left for others"; for the terminal one
+ * line of names. */
+struct gaps {
+	char *texts[GAPS_MAX]; /* owned */
+	size_t n;
+	struct ln_buf line;
+};
 
-	for (size_t i = 0; i < n && found < max; i++) {
+static void add_gap(struct gaps *g, const char *before, const char *name, const char *note)
+{
+	struct ln_buf text = {0};
+
+	if (g->n == GAPS_MAX)
+		return;
+	ln_buf_addf(&text, "%s%s%s", name, note[0] ? ": " : "", note);
+	g->texts[g->n] = strdup(ln_buf_text(&text));
+	g->n += g->texts[g->n] != NULL;
+	ln_buf_done(&text);
+	ln_buf_addf(&g->line, "%s%s", before, name);
+}
+
+static void find_gaps(const struct ln_watch *w, struct gaps *g)
+{
+	const struct ln_sensor_ops *ops = w->sensor->ops;
+	const struct ln_channel_fact *channels;
+	const struct ln_sensor_fact *facts;
+	size_t n = ops->channels(w->sensor, &channels);
+	const char *before = "BLIND here: ";
+
+	for (size_t i = 0; i < n; i++) {
+		if (channels[i].sight != LN_SIGHT_BLIND)
+			continue;
+		add_gap(g, before, channels[i].name, channels[i].note);
+		before = "; ";
+	}
+	before = g->n ? ". Missing: " : "missing here: ";
+	n = ops->facts(w->sensor, &facts);
+	for (size_t i = 0; i < n; i++) {
 		if (facts[i].works)
 			continue;
-		struct ln_buf text = {0};
-		ln_buf_adds(&text, facts[i].name);
-		if (facts[i].note[0])
-			ln_buf_addf(&text, ": %s", facts[i].note);
-		texts[found] = strdup(ln_buf_text(&text));
-		ln_buf_done(&text);
-		if (!texts[found])
-			break;
-		ln_buf_addf(line, "%s%s", found ? ", " : "", facts[i].name);
-		found++;
+		add_gap(g, before, facts[i].name, facts[i].note);
+		before = "; ";
 	}
-	return found;
+}
+
+static void gaps_done(struct gaps *g)
+{
+	while (g->n > 0)
+		free(g->texts[--g->n]);
+	ln_buf_done(&g->line);
 }
 
 void ln_watch_tell_header(struct ln_watch *w)
 {
-	char *blind[64];
-	struct ln_buf line = {0};
-	size_t n_blind = blind_spots(w, blind, LN_ARRAY_SIZE(blind), &line);
+	struct gaps gaps = {0};
 	const struct ln_policy *p = w->c.policy;
-	const struct ln_sink_header h = {
+	struct ln_sink_header h = {
 	    .version = LINNET_VERSION,
 	    .sensor = w->sensor->ops->name,
 	    .agent_name = ln_policy_agent_name(p),
 	    .policy_file = w->c.no_policy ? NULL : ln_policy_file(p),
 	    .n_rules = ln_policy_rules(p),
-	    .blind = (const char *const *)blind,
-	    .n_blind = n_blind,
+	    .blind = (const char *const *)gaps.texts,
 	    .root_pid = (uint32_t)w->c.pids[0],
 	    .wall_ns = ln_clock_wall_ns(),
 	};
 
+	find_gaps(w, &gaps);
+	h.n_blind = gaps.n;
 	for (size_t i = 0; i < w->n_sinks; i++)
 		if (w->sinks[i]->ops->header)
 			w->sinks[i]->ops->header(w->sinks[i], &h);
 	ln_log(LN_LOG_NOTICE, "watching %s (PID %u%s) by the %s sensor with %zu rule%s; log: %s",
 	       h.agent_name, h.root_pid, w->c.n_pids > 1 ? " and others" : "", h.sensor, h.n_rules,
 	       plural(h.n_rules), w->log_path);
-	if (n_blind)
-		ln_log(LN_LOG_NOTICE, "not or not fully seen here: %s (see `linnet doctor`)",
-		       ln_buf_text(&line));
-	for (size_t i = 0; i < n_blind; i++)
-		free(blind[i]);
-	ln_buf_done(&line);
+	if (gaps.n)
+		ln_log(LN_LOG_NOTICE, "%s (see `linnet doctor`)", ln_buf_text(&gaps.line));
+	gaps_done(&gaps);
 }
 
 void ln_watch_tell_gaps(const struct ln_watch *w)

@@ -19,7 +19,7 @@ struct ln_sink_header {
 	const char *agent_name;
 	const char *policy_file; /* NULL: none was given, a gap */
 	size_t n_rules;
-	const char *const *blind; /* what is not seen here, in words */
+	const char *const *blind; /* what is not seen here, each "name: what that means" */
 	size_t n_blind;
 	uint32_t root_pid;
 	uint64_t wall_ns;

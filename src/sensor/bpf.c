@@ -55,18 +55,6 @@ static const struct hook hooks[] = {
     HOOK(on_seed_file, "iter/task_file", ON_DEMAND, false, "attach does not see open connections"),
 };
 
-/* What this version does not look at, on any kernel. */
-static const struct {
-	const char *name, *note;
-} blind_spots[] = {
-    {"raw, packet and other sockets", "only TCP and UDP flows are seen"},
-    {"UNIX sockets", "a helper outside the tree (docker, systemd, D-Bus) can send for the agent"},
-    {"passed descriptors", "a socket that was made outside the tree and handed in is not seen"},
-    {"inbound connections", "data that leaves as an answer to a peer is not seen"},
-    {"DNS over TCP, TLS or HTTPS", "such answers give no names; the connection itself is judged"},
-    {"files and pipes", "data left for a process outside the tree is not seen"},
-};
-
 static struct bpf_program *hook_program(const struct ln_bpf *b, const struct hook *h)
 {
 	return *(struct bpf_program **)((char *)b->skel + h->at);
@@ -196,8 +184,6 @@ static int attach_all(struct ln_bpf *b, struct ln_error *err)
 		if (r < 0)
 			return r;
 	}
-	for (size_t i = 0; i < LN_ARRAY_SIZE(blind_spots); i++)
-		ln_bpf_add_fact(b, blind_spots[i].name, false, false, "%s", blind_spots[i].note);
 	return 0;
 }
 
@@ -236,6 +222,7 @@ int ln_bpf_track_pid(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_e
 	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.tasks), &pid, &task, BPF_ANY) < 0)
 		return ln_error_set(err, errno, "cannot register process %u: %s", pid,
 				    strerror(errno));
+	b->n_tracked++;
 	return 0;
 }
 
@@ -321,6 +308,27 @@ static size_t facts(struct ln_sensor *s, const struct ln_sensor_fact **ret)
 	return b->n_facts;
 }
 
+static bool hook_works(const char *hook, void *user)
+{
+	const struct ln_bpf *b = user;
+
+	/* These are attached to the cgroups of the tree, when it has some. */
+	if (b->n_tracked > 0 && b->n_cover == 0 && strncmp(hook, "cgroup_skb/", 11) == 0)
+		return false;
+	for (size_t i = 0; i < b->n_facts; i++)
+		if (!strcmp(b->facts[i].name, hook))
+			return b->facts[i].works;
+	return false;
+}
+
+static size_t channels(struct ln_sensor *s, const struct ln_channel_fact **ret)
+{
+	struct ln_bpf *b = (struct ln_bpf *)s;
+
+	*ret = b->channels;
+	return ln_bpf_channels(hook_works, b, b->channels);
+}
+
 static void bpf_free(struct ln_sensor *s)
 {
 	struct ln_bpf *b = (struct ln_bpf *)s;
@@ -346,6 +354,7 @@ static const struct ln_sensor_ops bpf_ops = {
     .hint = hint,
     .facts = facts,
     .inspect = inspect,
+    .channels = channels,
     .free = bpf_free,
 };
 

@@ -5,6 +5,7 @@
 #define LINNET_SENSOR_BPF_PRIVATE_H
 
 #include <sys/types.h>
+#include "bpf_channels.h"
 #include "sensor.h"
 #include "decode.h"
 
@@ -71,7 +72,9 @@ struct ln_bpf {
 	size_t n_links;
 	struct ln_sensor_fact facts[LN_BPF_FACTS_MAX];
 	size_t n_facts;
+	struct ln_channel_fact channels[LN_BPF_CHANNELS_MAX];
 	size_t n_cover;
+	size_t n_tracked;
 
 	int epoll_fd, timer_fd;
 	struct ring_buffer *ring;

@@ -237,6 +237,52 @@ static size_t poll_facts(struct ln_sensor *base, const struct ln_sensor_fact **r
 	return s->n_facts;
 }
 
+#define LOOKS "socket lists, each 100 ms"
+
+/* What nothing looks at is BLIND, and what is looked at is so when it does not last. */
+static size_t poll_channels(struct ln_sensor *base, const struct ln_channel_fact **ret)
+{
+	static const struct ln_channel_fact rows[] = {
+	    {"TCP connections that last", LN_SIGHT_SEEN, false, LOOKS, ""},
+	    {"short TCP connections", LN_SIGHT_BLIND, false, "",
+	     "of those that last 20 ms 4 to 15 % are seen, of 500 ms about 75 %"},
+	    {"connected UDP that lasts", LN_SIGHT_SEEN, false, LOOKS, "open for two looks"},
+	    {"UDP sendto, sendmsg", LN_SIGHT_BLIND, false, "",
+	     "without connect there is nothing to look at"},
+	    {"UDP-Lite, SCTP, DCCP, ping", LN_SIGHT_BLIND, false, "", "not looked at"},
+	    {"raw IP sockets", LN_SIGHT_BLIND, false, "", "not looked at"},
+	    {"source routes, NAT, rewriting", LN_SIGHT_BLIND, false, "",
+	     "the address of the socket is judged, not the one on the wire"},
+	    {"packet sockets, AF_XDP", LN_SIGHT_BLIND, false, "", "not looked at"},
+	    {"tunnel devices (TUN, TAP)", LN_SIGHT_BLIND, false, "", "not looked at"},
+	    {"AF_VSOCK and other families", LN_SIGHT_BLIND, false, "", "not looked at"},
+	    {"UNIX sockets to outside", LN_SIGHT_BLIND, false, "",
+	     "a daemon (docker, systemd, D-Bus) can send for the agent"},
+	    {"sockets received from outside", LN_SIGHT_BLIND, false, "",
+	     "judged like the agent's own when they last"},
+	    {"sockets passed to outside", LN_SIGHT_BLIND, false, "",
+	     "what others send on a socket of the agent is not seen"},
+	    {"io_uring taken from outside", LN_SIGHT_BLIND, false, "", "not looked at"},
+	    {"ptrace, writing foreign memory", LN_SIGHT_BLIND, false, "",
+	     "another process can be made to send for the agent"},
+	    {"inbound connections, answered", LN_SIGHT_BLIND, false, "",
+	     "data that leaves as an answer to a peer is not seen"},
+	    {"privileges (NAT, BPF, modules)", LN_SIGHT_BLIND, false, "",
+	     "their use leaves nothing to look at"},
+	    {"release_agent, usermode helpers", LN_SIGHT_BLIND, false, "",
+	     "the kernel starts them, outside the tree"},
+	    {"files, pipes, shared memory", LN_SIGHT_BLIND, false, "",
+	     "data left for a process outside the tree"},
+	    {"inside expected connections", LN_SIGHT_BLIND, false, "",
+	     "contents are not looked into"},
+	    {"names that the agent asks for", LN_SIGHT_BLIND, false, "",
+	     "no DNS is read: only own look-ups and /etc/hosts name an address"},
+	};
+
+	*ret = rows;
+	return LN_ARRAY_SIZE(rows);
+}
+
 static void poll_free(struct ln_sensor *base)
 {
 	struct poll *s = (struct poll *)base;
@@ -255,6 +301,7 @@ static const struct ln_sensor_ops ops = {
     .dispatch = poll_dispatch,
     .drain = poll_drain,
     .facts = poll_facts,
+    .channels = poll_channels,
     .free = poll_free,
 };
 
@@ -276,22 +323,13 @@ static void add_facts(struct poll *s)
 		 "it was; arguments are as they stand when seen");
 	add_fact(s, "processes of other users", geteuid() == 0,
 		 geteuid() == 0 ? "" : "only your own processes can be watched without root");
-	add_fact(s, "TCP connections", true, "those that are open at a look, each 100 ms");
-	add_fact(s, "short connections", false,
-		 "of connections that last 20 ms 4 to 15 % are seen, of 500 ms about 75 %");
 	add_fact(s, "TCP byte counts", diag,
 		 diag ? "as last seen; unknown in another network namespace"
 		      : "no socket diagnosis in this kernel: /proc/net is read instead");
 	add_fact(s, "TCP outcome", false, "refused, timed out and given up look the same: aborted");
 	add_fact(s, "reuse of a listening port", false,
 		 "a connection made from a port that also listens is taken for an accepted one");
-	add_fact(s, "connected UDP", true, "one that stays open for two looks");
-	add_fact(s, "unconnected UDP", false, "sendto without connect leaves nothing to look at");
 	add_fact(s, "UDP byte counts", false, "the kernel keeps none");
-	add_fact(s, "DNS names", false,
-		 "no answer is read: only own look-ups and /etc/hosts name an address");
-	add_fact(s, "raw and other protocols", false,
-		 "raw, packet, ping, SCTP, DCCP and UDP-Lite sockets are not looked at");
 	add_fact(s, "threads on their own", false,
 		 "a thread with its own descriptors or network namespace is not looked at");
 }

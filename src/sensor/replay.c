@@ -56,6 +56,12 @@ static size_t facts(struct ln_sensor *s, const struct ln_sensor_fact **ret)
 	return LN_ARRAY_SIZE(all);
 }
 
+static size_t channels(struct ln_sensor *s, const struct ln_channel_fact **ret)
+{
+	*ret = NULL;
+	return 0;
+}
+
 static void release(struct ln_sensor *s)
 {
 	struct replay *r = replay_of(s);
@@ -75,6 +81,7 @@ int ln_sensor_replay_new(const char *path, struct ln_error *err, struct ln_senso
 	    .dispatch = dispatch,
 	    .drain = dispatch,
 	    .facts = facts,
+	    .channels = channels,
 	    .free = release,
 	};
 	struct replay *r = calloc(1, sizeof(*r));

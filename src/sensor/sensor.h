@@ -42,7 +42,7 @@ const char *ln_sight_text(enum ln_sight s); /* "seen", "alert on preparation", "
 
 /* One way out, as this sensor sees it here. */
 struct ln_channel_fact {
-	const char *name; /* "TCP connect", "packet sockets (AF_PACKET, AF_XDP)" */
+	const char *name; /* "TCP connect", "packet sockets, AF_XDP" */
 	enum ln_sight sight;
 	bool refusable; /* block mode could refuse it */
 	const char *by; /* hooks that see it: "cgroup/connect4, cgroup/connect6"; "" none */

@@ -44,7 +44,7 @@ def test_blind_spots_are_said_at_start(start):
     header = watch.wait_record(type="header")
     assert header["sensor"] == "poll"
     assert any("short" in spot or "between" in spot for spot in header["blind"]), header["blind"]
-    watch.stderr.wait(lambda line: "seen here: short connections" in line)
+    watch.stderr.wait(lambda line: "BLIND here: short TCP connections" in line)
     end(watch)
 
 

@@ -66,6 +66,19 @@ static size_t fake_facts(struct ln_sensor *s, const struct ln_sensor_fact **ret)
 	return 1;
 }
 
+static size_t fake_channels(struct ln_sensor *s, const struct ln_channel_fact **ret)
+{
+	static const struct ln_channel_fact ROWS[] = {
+	    {"a way", LN_SIGHT_BLIND, false, "", "nobody looks"},
+	    {"a seen way", LN_SIGHT_SEEN, false, "a hook", ""},
+	    {"a prepared way", LN_SIGHT_PREPARATION, false, "a hook", ""},
+	    {"another way", LN_SIGHT_BLIND, false, "", "nobody looks"},
+	};
+
+	*ret = ROWS;
+	return LN_ARRAY_SIZE(ROWS);
+}
+
 static void fake_free(struct ln_sensor *s)
 {
 	close(((struct fake *)s)->fd);
@@ -81,6 +94,7 @@ static int fake_new(const struct ln_sensor_config *c, struct ln_error *err, stru
 	    .dispatch = fake_drain,
 	    .drain = fake_drain,
 	    .facts = fake_facts,
+	    .channels = fake_channels,
 	    .free = fake_free,
 	};
 	struct fake *f = calloc(1, sizeof(*f));
@@ -250,7 +264,7 @@ static void run_returns_the_status_of_the_agent(void **state)
 	struct launched l;
 
 	assert_int_equal(run_shell(&FAKE, &l, "exit 0"), 0);
-	assert_non_null(strstr(l.text, "not or not fully seen here: everything"));
+	assert_non_null(strstr(l.text, "BLIND here: a way; another way. Missing: everything (see"));
 	assert_int_equal(run_shell(&FAKE, &l, "exit 3"), 3);
 	assert_int_equal(run_shell(&FAKE, &l, "kill -9 $$"), 128 + SIGKILL);
 	assert_int_equal(run_shell(&FAKE, &l, "kill -TERM $$"), 128 + SIGTERM);

@@ -302,18 +302,16 @@ static void test_idle(void **state)
 
 static void test_facts(void **state)
 {
-	static const char *const blind[] = {"short connections", "unconnected UDP",
-					    "UDP byte counts", "DNS names",
-					    "raw and other protocols"};
+	static const char *const missing[] = {"UDP byte counts", "TCP outcome"};
 	struct ln_sensor *s = watch_new();
 	const struct ln_sensor_fact *facts;
 	size_t n = s->ops->facts(s, &facts);
 
 	assert_string_equal(s->ops->name, "poll");
-	for (size_t i = 0; i < LN_ARRAY_SIZE(blind); i++) {
+	for (size_t i = 0; i < LN_ARRAY_SIZE(missing); i++) {
 		size_t j = 0;
 
-		while (j < n && strcmp(facts[j].name, blind[i]))
+		while (j < n && strcmp(facts[j].name, missing[i]))
 			j++;
 		assert_true(j < n);
 		assert_false(facts[j].works);
@@ -323,6 +321,31 @@ static void test_facts(void **state)
 		assert_true(strlen(facts[i].note) < sizeof(facts[i].note) - 1); /* not cut */
 	ln_sensor_free(&s);
 	assert_null(s);
+}
+
+/* Seen is only what lasts; whatever is BLIND says what that means. */
+static void test_channels(void **state)
+{
+	static const char *const seen[] = {"TCP connections that last", "connected UDP that lasts"};
+	struct ln_sensor *s = watch_new();
+	const struct ln_channel_fact *rows;
+	size_t n = s->ops->channels(s, &rows), found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		assert_true(strlen(rows[i].note) < sizeof(rows[i].note) - 1);
+		assert_false(rows[i].refusable);
+		if (rows[i].sight == LN_SIGHT_BLIND) {
+			assert_true(strlen(rows[i].note) > 0);
+			assert_string_equal(rows[i].by, "");
+			continue;
+		}
+		assert_true(found < LN_ARRAY_SIZE(seen));
+		assert_string_equal(rows[i].name, seen[found++]);
+		assert_true(strlen(rows[i].by) > 0);
+	}
+	assert_int_equal(found, LN_ARRAY_SIZE(seen));
+	assert_true(n > 15);
+	ln_sensor_free(&s);
 }
 
 int main(void)
@@ -340,6 +363,7 @@ int main(void)
 	    cmocka_unit_test(test_process_bound),
 	    cmocka_unit_test(test_idle),
 	    cmocka_unit_test(test_facts),
+	    cmocka_unit_test(test_channels),
 	};
 
 	return cmocka_run_group_tests_name("poll", tests, NULL, NULL);
