@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include "daemons.h"
 #include "places.h"
+#include "policy/pattern.h"
 #include "words.h"
 
 /* It writes the subject (e->subject) and what makes another one the same (e->same), and sets
@@ -116,6 +117,17 @@ static void add_path(struct ln_buf *out, const struct ln_channel *c)
 		ln_buf_adds(out, "UNIX socket without a name");
 }
 
+/* However it is spelled. */
+static void add_same_path(struct ln_buf *out, const struct ln_channel *c)
+{
+	struct ln_socket_name name;
+
+	if (ln_socket_name_make(c->path, c->path_len, c->abstract, &name))
+		ln_buf_add(out, name.text, name.len);
+	else if (c->path)
+		ln_buf_add(out, c->path, c->path_len);
+}
+
 static void judge_unix_rules(struct ln_engine *e, const struct ln_channel *c,
 			     const struct ln_daemon *daemon, struct ln_finding *f)
 {
@@ -143,8 +155,7 @@ static void judge_unix(struct ln_engine *e, const struct ln_channel *c, struct l
 			add_party(&e->subject, &c->other);
 		ln_buf_addc(&e->subject, ')');
 	}
-	ln_buf_addc(&e->same, c->abstract ? '@' : ' ');
-	ln_buf_add(&e->same, c->path, c->path_len);
+	add_same_path(&e->same, c);
 	if (c->same_tree) {
 		f->verdict = LN_VERDICT_INTERNAL;
 		f->reason = "to a process of the same agent";

@@ -89,11 +89,11 @@ void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *fl
 
 static void add_rule(struct ln_buf *out, const struct ln_rule *rule, bool stale)
 {
-	char ports[128];
+	char buf[128];
+	const char *ports = ln_rule_ports_text(rule, buf, sizeof(buf));
 
-	ln_buf_addf(out, "%s rule %u (line %u): %s %s%s", ln_rule_list_text(rule->kind),
-		    rule->id + 1, rule->line, rule->text,
-		    ln_rule_ports_text(rule, ports, sizeof(ports)),
+	ln_buf_addf(out, "%s rule %u (line %u): %s%s%s%s", ln_rule_list_text(rule->kind),
+		    rule->id + 1, rule->line, rule->text, ports[0] ? " " : "", ports,
 		    stale ? ", by an answer that is past its TTL" : "");
 }
 

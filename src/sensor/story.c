@@ -37,7 +37,7 @@ void ln_story_done(struct ln_story *s)
 	*s = (struct ln_story){0};
 }
 
-static int add(struct ln_story *s, const struct ln_event *ev, struct ln_error *err)
+int ln_story_add(struct ln_story *s, const struct ln_event *ev, struct ln_error *err)
 {
 	if (s->n == LN_STORY_EVENTS_MAX)
 		return ln_error_set(err, EFBIG, "more than %d events", LN_STORY_EVENTS_MAX);
@@ -54,8 +54,8 @@ static int add(struct ln_story *s, const struct ln_event *ev, struct ln_error *e
 	return 0;
 }
 
-static int copy_bytes(struct ln_story *s, const void *bytes, size_t len, struct ln_error *err,
-		      void *ret)
+int ln_story_copy(struct ln_story *s, const void *bytes, size_t len, struct ln_error *err,
+		  void *ret)
 {
 	void *block = ln_story_block(s, len + 1);
 
@@ -66,7 +66,7 @@ static int copy_bytes(struct ln_story *s, const void *bytes, size_t len, struct 
 	return 0;
 }
 
-static int read_proto(const char *name, struct ln_error *err, uint8_t *ret)
+int ln_story_proto(const char *name, struct ln_error *err, uint8_t *ret)
 {
 	for (int proto = 0; proto < 256; proto++) {
 		const char *known = ln_proto_name((uint8_t)proto);
@@ -79,7 +79,7 @@ static int read_proto(const char *name, struct ln_error *err, uint8_t *ret)
 	return ln_error_set(err, EINVAL, "unknown protocol \"%s\"; write one like TCP", name);
 }
 
-static int read_endpoint(const char *text, struct ln_error *err, struct ln_endpoint *ret)
+int ln_story_endpoint(const char *text, struct ln_error *err, struct ln_endpoint *ret)
 {
 	if (!ln_endpoint_parse(text, 0, ret))
 		return ln_error_set(err, EINVAL,
@@ -105,7 +105,7 @@ static int read_args(struct ln_story *s, json_t *args, struct ln_event *ev, stru
 		ln_buf_add(&joined, json_string_value(arg), json_string_length(arg) + 1);
 	}
 	ev->exec.args_len = joined.len;
-	r = copy_bytes(s, ln_buf_text(&joined), joined.len, err, &ev->exec.args);
+	r = ln_story_copy(s, ln_buf_text(&joined), joined.len, err, &ev->exec.args);
 	ln_buf_done(&joined);
 	return r;
 }
@@ -117,14 +117,14 @@ static int read_image(struct ln_story *s, const char *exe, json_t *args, struct 
 
 	if (exe) {
 		ev->exec.exe_len = strlen(exe);
-		r = copy_bytes(s, exe, ev->exec.exe_len, err, &ev->exec.exe);
+		r = ln_story_copy(s, exe, ev->exec.exe_len, err, &ev->exec.exe);
 	}
 	if (r == 0 && args)
 		r = read_args(s, args, ev, err);
-	return r < 0 ? r : add(s, ev, err);
+	return r < 0 ? r : ln_story_add(s, ev, err);
 }
 
-static int wrong_body(const json_error_t *wrong, struct ln_error *err)
+int ln_story_wrong(const json_error_t *wrong, struct ln_error *err)
 {
 	return ln_error_set(err, EINVAL, "%s", wrong->text);
 }
@@ -134,36 +134,45 @@ static int read_fork(struct ln_story *s, json_t *body, struct ln_event *ev, stru
 	json_error_t wrong;
 
 	ev->kind = LN_EVENT_FORK;
-	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:i, s:i}", "pid", &ev->pid, "child",
-			   &ev->fork.child) < 0)
-		return wrong_body(&wrong, err);
-	return add(s, ev, err);
+	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:i, s:i, s?i}", "pid", &ev->pid, "child",
+			   &ev->fork.child, "ns_pid", &ev->fork.child_ns_pid) < 0)
+		return ln_story_wrong(&wrong, err);
+	return ln_story_add(s, ev, err);
 }
 
 static int read_exec(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err)
 {
 	const char *exe = NULL;
 	json_t *args = NULL;
+	json_int_t cgroup = 0;
 	json_error_t wrong;
 
 	ev->kind = LN_EVENT_EXEC;
-	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:i, s?s, s?o}", "pid", &ev->pid, "exe",
-			   &exe, "args", &args) < 0)
-		return wrong_body(&wrong, err);
+	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:i, s?s, s?o, s?i, s?I}", "pid", &ev->pid,
+			   "exe", &exe, "args", &args, "ns_pid", &ev->exec.ns_pid, "cgroup",
+			   &cgroup) < 0)
+		return ln_story_wrong(&wrong, err);
+	ev->exec.cgroup_id = (uint64_t)cgroup;
 	return read_image(s, exe, args, ev, err);
 }
 
 static int read_adopt(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err)
 {
-	const char *exe = NULL;
+	const char *exe = NULL, *why = NULL;
 	json_t *args = NULL;
+	json_int_t cgroup = 0;
 	json_error_t wrong;
+	int r = 0;
 
 	ev->kind = LN_EVENT_ADOPT;
-	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:i, s?i, s?s, s?o}", "pid", &ev->pid,
-			   "ppid", &ev->exec.ppid, "exe", &exe, "args", &args) < 0)
-		return wrong_body(&wrong, err);
-	return read_image(s, exe, args, ev, err);
+	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:i, s?i, s?s, s?o, s?i, s?I, s?s}", "pid",
+			   &ev->pid, "ppid", &ev->exec.ppid, "exe", &exe, "args", &args, "ns_pid",
+			   &ev->exec.ns_pid, "cgroup", &cgroup, "why", &why) < 0)
+		return ln_story_wrong(&wrong, err);
+	ev->exec.cgroup_id = (uint64_t)cgroup;
+	if (why)
+		r = ln_story_copy(s, why, strlen(why), err, &ev->exec.why);
+	return r < 0 ? r : read_image(s, exe, args, ev, err);
 }
 
 static int read_exit(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err)
@@ -173,8 +182,8 @@ static int read_exit(struct ln_story *s, json_t *body, struct ln_event *ev, stru
 	ev->kind = LN_EVENT_EXIT;
 	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:i, s?i}", "pid", &ev->pid, "status",
 			   &ev->exit.status) < 0)
-		return wrong_body(&wrong, err);
-	return add(s, ev, err);
+		return ln_story_wrong(&wrong, err);
+	return ln_story_add(s, ev, err);
 }
 
 /* A flow that is told `times` times: each `every` seconds later, with the next id, and to the next
@@ -189,7 +198,7 @@ static int add_flows(struct ln_story *s, struct ln_event *ev, int times, double 
 	if (next && strcmp(next, "port") != 0)
 		return ln_error_set(err, EINVAL, "next can only be \"port\"");
 	for (int i = 0; i < times && r == 0; i++) {
-		r = add(s, ev, err);
+		r = ln_story_add(s, ev, err);
 		ev->time_ns += (uint64_t)(every * 1e9);
 		ev->wall_ns += (uint64_t)(every * 1e9);
 		ev->flow.flow.id++;
@@ -198,31 +207,54 @@ static int add_flows(struct ln_story *s, struct ln_event *ev, int times, double 
 	return r;
 }
 
+/* The addresses, and by whom it is. */
+static int read_flow_ends(const char *proto, const char *remote, const char *local,
+			  const struct ln_story_by *by, struct ln_flow *flow, struct ln_error *err)
+{
+	int r = ln_story_proto(proto, err, &flow->proto);
+
+	if (r == 0)
+		r = ln_story_endpoint(remote, err, &flow->remote);
+	if (r == 0 && local)
+		r = ln_story_endpoint(local, err, &flow->local);
+	if (r == 0)
+		r = ln_story_how(by->how, err, &flow->how);
+	if (r == 0)
+		r = ln_story_party(by->listener, err, &flow->listener);
+	if (r == 0)
+		r = ln_story_party(by->other, err, &flow->other);
+	return r;
+}
+
 static int read_flow(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err)
 {
 	struct ln_flow *flow = &ev->flow.flow;
+	struct ln_story_by by = {0};
 	const char *proto = "TCP", *remote, *local = NULL, *next = NULL;
-	int existing = 0, same_tree = 0, mptcp = 0, times = 1, r;
+	int existing = 0, same_tree = 0, mptcp = 0, received = 0, passed = 0, inbound = 0;
+	int times = 1, r;
 	json_int_t id;
 	double every = 0;
 	json_error_t wrong;
 
 	ev->kind = LN_EVENT_FLOW_OPEN;
 	if (json_unpack_ex(body, &wrong, JSON_STRICT,
-			   "{s:I, s:i, s?s, s:s, s?s, s?b, s?b, s?b, s?i, s?F, s?s}", "id", &id,
-			   "pid", &ev->pid, "proto", &proto, "remote", &remote, "local", &local,
-			   "existing", &existing, "same_tree", &same_tree, "mptcp", &mptcp, "times",
-			   &times, "every", &every, "next", &next) < 0)
-		return wrong_body(&wrong, err);
+			   "{s:I, s:i, s?s, s:s, s?s, s?b, s?b, s?b, s?b, s?b, s?b, s?s, s?o, s?o, "
+			   "s?i, s?F, s?s}",
+			   "id", &id, "pid", &ev->pid, "proto", &proto, "remote", &remote, "local",
+			   &local, "existing", &existing, "same_tree", &same_tree, "mptcp", &mptcp,
+			   "received", &received, "passed", &passed, "inbound", &inbound, "how",
+			   &by.how, "listener", &by.listener, "other", &by.other, "times", &times,
+			   "every", &every, "next", &next) < 0)
+		return ln_story_wrong(&wrong, err);
 	flow->id = (uint64_t)id;
 	flow->existing = existing;
 	flow->same_tree = same_tree;
 	flow->mptcp = mptcp;
-	r = read_proto(proto, err, &flow->proto);
-	if (r == 0)
-		r = read_endpoint(remote, err, &flow->remote);
-	if (r == 0 && local)
-		r = read_endpoint(local, err, &flow->local);
+	flow->received = received;
+	flow->passed = passed;
+	flow->inbound = inbound;
+	r = read_flow_ends(proto, remote, local, &by, flow, err);
 	return r < 0 ? r : add_flows(s, ev, times, every, next, err);
 }
 
@@ -265,8 +297,8 @@ static int read_close_flow(struct ln_story *s, const char *proto, const char *re
 		return 0;
 	}
 	ev->flow.end.open_ns = ev->time_ns;
-	r = read_proto(proto, err, &flow->proto);
-	return r < 0 ? r : read_endpoint(remote, err, &flow->remote);
+	r = ln_story_proto(proto, err, &flow->proto);
+	return r < 0 ? r : ln_story_endpoint(remote, err, &flow->remote);
 }
 
 static int read_close(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err)
@@ -282,7 +314,7 @@ static int read_close(struct ln_story *s, json_t *body, struct ln_event *ev, str
 		body, &wrong, JSON_STRICT, "{s:I, s?i, s?s, s?s, s?I, s?I, s?I, s?I, s?s}", "id",
 		&id, "pid", &ev->pid, "proto", &proto, "remote", &remote, "tx", &tx, "rx", &rx,
 		"tx_packets", &tx_packets, "rx_packets", &rx_packets, "outcome", &outcome) < 0)
-		return wrong_body(&wrong, err);
+		return ln_story_wrong(&wrong, err);
 	ev->flow.flow.id = (uint64_t)id;
 	end->tx_bytes = (uint64_t)tx;
 	end->rx_bytes = (uint64_t)rx;
@@ -291,7 +323,7 @@ static int read_close(struct ln_story *s, json_t *body, struct ln_event *ev, str
 	r = read_outcome(outcome, err, &end->outcome);
 	if (r == 0)
 		r = read_close_flow(s, proto, remote, ev, err);
-	return r < 0 ? r : add(s, ev, err);
+	return r < 0 ? r : ln_story_add(s, ev, err);
 }
 
 static int digit(char c)
@@ -332,8 +364,8 @@ static int read_message(struct ln_story *s, json_t *message, struct ln_event *ev
 		r = ln_story_dns_message(message, ev->dns.answer, err, bytes, sizeof(bytes),
 					 &ev->dns.len);
 	if (r == 0)
-		r = copy_bytes(s, bytes, ev->dns.len, err, &ev->dns.bytes);
-	return r < 0 ? r : add(s, ev, err);
+		r = ln_story_copy(s, bytes, ev->dns.len, err, &ev->dns.bytes);
+	return r < 0 ? r : ln_story_add(s, ev, err);
 }
 
 static int read_dns(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err)
@@ -348,14 +380,14 @@ static int read_dns(struct ln_story *s, json_t *body, struct ln_event *ev, struc
 	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:I, s:i, s:s, s?s, s?o, s?o}", "id", &id,
 			   "pid", &ev->pid, "resolver", &resolver, "proto", &proto, "query", &query,
 			   "answer", &answer) < 0)
-		return wrong_body(&wrong, err);
+		return ln_story_wrong(&wrong, err);
 	if (!query == !answer)
 		return ln_error_set(err, EINVAL, "give a query or an answer");
 	ev->dns.flow.id = (uint64_t)id;
 	ev->dns.answer = answer;
-	r = read_proto(proto, err, &ev->dns.flow.proto);
+	r = ln_story_proto(proto, err, &ev->dns.flow.proto);
 	if (r == 0)
-		r = read_endpoint(resolver, err, &ev->dns.flow.remote);
+		r = ln_story_endpoint(resolver, err, &ev->dns.flow.remote);
 	return r < 0 ? r : read_message(s, query ? query : answer, ev, err);
 }
 
@@ -370,7 +402,7 @@ static int read_name(struct ln_story *s, json_t *body, struct ln_event *ev, stru
 	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:s, s:s, s?s, s?s, s?i}", "addr", &addr,
 			   "name", &name, "source", &source, "cname", &cname, "ttl",
 			   &evidence->ttl_s) < 0)
-		return wrong_body(&wrong, err);
+		return ln_story_wrong(&wrong, err);
 	if (!ln_addr_parse(addr, &ev->name.addr) ||
 	    !ln_name_canonical(name, strlen(name), evidence->name))
 		return ln_error_set(err, EINVAL, "no address or no name");
@@ -387,7 +419,7 @@ static int read_name(struct ln_story *s, json_t *body, struct ln_event *ev, stru
 	} else {
 		return ln_error_set(err, EINVAL, "source can be hosts or own-lookup");
 	}
-	return add(s, ev, err);
+	return ln_story_add(s, ev, err);
 }
 
 static int read_lost(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err)
@@ -400,16 +432,16 @@ static int read_lost(struct ln_story *s, json_t *body, struct ln_event *ev, stru
 	ev->kind = LN_EVENT_LOST;
 	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s?s, s:I}", "reason", &reason, "count",
 			   &count) < 0)
-		return wrong_body(&wrong, err);
+		return ln_story_wrong(&wrong, err);
 	ev->lost.count = (uint64_t)count;
-	r = copy_bytes(s, reason, strlen(reason), err, &ev->lost.reason);
-	return r < 0 ? r : add(s, ev, err);
+	r = ln_story_copy(s, reason, strlen(reason), err, &ev->lost.reason);
+	return r < 0 ? r : ln_story_add(s, ev, err);
 }
 
 static int read_tick(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err)
 {
 	ev->kind = LN_EVENT_TICK;
-	return add(s, ev, err);
+	return ln_story_add(s, ev, err);
 }
 
 static int read_line(struct ln_story *s, json_t *line, struct ln_error *err)
@@ -418,9 +450,11 @@ static int read_line(struct ln_story *s, json_t *line, struct ln_error *err)
 		const char *key;
 		int (*read)(struct ln_story *, json_t *, struct ln_event *, struct ln_error *);
 	} kinds[] = {
-	    {"fork", read_fork}, {"exec", read_exec},   {"adopt", read_adopt}, {"exit", read_exit},
-	    {"flow", read_flow}, {"close", read_close}, {"dns", read_dns},     {"name", read_name},
-	    {"lost", read_lost}, {"tick", read_tick},
+	    {"fork", read_fork},         {"exec", read_exec},         {"adopt", read_adopt},
+	    {"exit", read_exit},         {"flow", read_flow},         {"close", read_close},
+	    {"dns", read_dns},           {"name", read_name},         {"lost", read_lost},
+	    {"tick", read_tick},         {"wire", ln_story_wire},     {"channel", ln_story_channel},
+	    {"cgroup", ln_story_cgroup}, {"tamper", ln_story_tamper},
 	};
 	struct ln_event ev = {.agent = 1};
 	json_t *agent = json_object_get(line, "agent");
@@ -448,7 +482,7 @@ static int read_line(struct ln_story *s, json_t *line, struct ln_error *err)
 static int read_text(struct ln_story *s, const char *text, struct ln_error *err)
 {
 	json_error_t wrong;
-	json_t *line = json_loads(text, JSON_REJECT_DUPLICATES, &wrong);
+	json_t *line = json_loads(text, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &wrong);
 	int r = 0;
 
 	if (!line)

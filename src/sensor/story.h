@@ -26,6 +26,27 @@ void ln_story_done(struct ln_story *s);
 /* A block of the story's own; NULL without memory. */
 void *ln_story_block(struct ln_story *s, size_t size);
 
+/* Parts of a line. Each is 0, or -errno with the error said. */
+int ln_story_add(struct ln_story *s, const struct ln_event *ev, struct ln_error *err);
+/* *ret, a pointer, gets a copy with a NUL behind it. */
+int ln_story_copy(struct ln_story *s, const void *bytes, size_t len, struct ln_error *err,
+		  void *ret);
+int ln_story_wrong(const json_error_t *wrong, struct ln_error *err);
+int ln_story_proto(const char *name, struct ln_error *err, uint8_t *ret);
+int ln_story_endpoint(const char *text, struct ln_error *err, struct ln_endpoint *ret);
+
+/* story_beside.c: who did it, and the events that are no flow. */
+struct ln_story_by {
+	const char *how;
+	json_t *listener, *other; /* borrowed */
+};
+int ln_story_how(const char *text, struct ln_error *err, enum ln_how *ret);   /* NULL: task */
+int ln_story_party(json_t *body, struct ln_error *err, struct ln_party *ret); /* NULL: nobody */
+int ln_story_wire(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err);
+int ln_story_channel(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err);
+int ln_story_cgroup(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err);
+int ln_story_tamper(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err);
+
 /* A DNS message on the wire (RFC 1035, 4.1) from "query" or "answer" of a story line. */
 int ln_story_dns_message(const json_t *body, bool answer, struct ln_error *err, uint8_t *buf,
 			 size_t size, size_t *ret_len);

@@ -33,14 +33,29 @@ static void add_quoted(struct ln_buf *out, const char *label, const char *text)
 	ln_buf_addc(out, '"');
 }
 
+static void add_party(struct ln_buf *out, const char *label, const struct ln_party *p)
+{
+	if (p->pid == 0 && p->comm[0] == '\0')
+		return;
+	ln_buf_addf(out, " %s=%u:", label, p->pid);
+	ln_text_escape(out, p->comm, strlen(p->comm));
+}
+
 static void add_flow(struct ln_buf *out, const struct ln_finding *f)
 {
 	char text[LN_ENDPOINT_TEXT_MAX];
 
-	if (!f->flow)
+	if (!f->flow || f->flow->remote.addr.family == 0)
 		return;
 	ln_buf_addf(out, " %s/%s", ln_endpoint_format(&f->flow->remote, text),
 		    ln_proto_name(f->flow->proto));
+	if (f->flow->inbound)
+		ln_buf_addf(out, " inbound=%s", ln_endpoint_format(&f->flow->local, text));
+	add_party(out, f->flow->received ? "received-from" : "passed-to", &f->flow->other);
+	add_party(out, "listener", &f->flow->listener);
+	if (f->wire)
+		ln_buf_addf(out, " %s=%s", ln_wire_why_text(f->wire_why),
+			    ln_endpoint_format(f->wire, text));
 	if (f->flow->existing)
 		ln_buf_adds(out, " existing");
 	if (f->end)
@@ -55,12 +70,49 @@ static void add_evidence(struct ln_buf *out, const struct ln_name_evidence *e)
 		    e->cname[0] ? ",cname" : "");
 }
 
-static void add_names(struct ln_buf *out, const struct ln_finding *f)
+static void add_names(struct ln_buf *out, const char *label, const struct ln_name_evidence *names,
+		      size_t n)
 {
-	for (size_t i = 0; i < f->n_names; i++) {
-		ln_buf_adds(out, i == 0 ? " names=" : ",");
-		add_evidence(out, &f->names[i]);
+	for (size_t i = 0; i < n; i++) {
+		ln_buf_addf(out, i == 0 ? " %s=" : ",", label);
+		add_evidence(out, &names[i]);
 	}
+}
+
+/* Only what is not so for every flow. */
+static void add_title(struct ln_buf *out, const struct ln_finding *f)
+{
+	if (!f->title || strcmp(f->title, LN_TITLE_OUTBOUND) == 0 ||
+	    strcmp(f->title, LN_TITLE_NAME) == 0)
+		return;
+	add_quoted(out, "", f->title);
+}
+
+static void add_beside(struct ln_buf *out, const struct ln_finding *f)
+{
+	if (f->channel)
+		ln_buf_addf(out, " %s", ln_channel_kind_text(f->channel->kind));
+	if (f->channel && f->channel->refused)
+		ln_buf_adds(out, " refused");
+	add_quoted(out, "subject=", f->subject);
+	if (f->other)
+		add_party(out, "by", f->other);
+}
+
+/* Where the process is. */
+static void add_where(struct ln_buf *out, const struct ln_finding *f)
+{
+	if (f->proc && f->proc->ns_pid)
+		ln_buf_addf(out, " ns-pid=%u", f->proc->ns_pid);
+	if (f->proc)
+		add_quoted(out, "since=", f->proc->why);
+	if (!f->cgroup)
+		return;
+	if (f->cgroup->in.id_len > 0)
+		ln_buf_addf(out, " container=%.12s:%s", f->cgroup->in.id,
+			    f->cgroup->in.runtime ? f->cgroup->in.runtime : "?");
+	if (f->cgroup->in.unit_len > 0)
+		ln_buf_addf(out, " unit=%.*s", (int)f->cgroup->in.unit_len, f->cgroup->in.unit);
 }
 
 static void add_question(struct ln_buf *out, const struct ln_finding *f)
@@ -130,9 +182,14 @@ static void on_finding(const struct ln_finding *f, void *user)
 		add_process(out, f);
 	if (f->kind == LN_FINDING_NAME)
 		add_name(out, f);
+	add_title(out, f);
+	add_beside(out, f);
 	add_flow(out, f);
-	add_names(out, f);
+	add_names(out, "names", f->names, f->n_names);
+	add_names(out, "named-names", f->named, f->n_named);
 	add_question(out, f);
+	add_where(out, f);
+	add_quoted(out, "place=", f->place);
 	if (f->count)
 		ln_buf_addf(out, " count=%llu", (unsigned long long)f->count);
 	if (f->repeat_of)
@@ -169,6 +226,9 @@ static void add_summary(struct replay *r)
 	    {"dns-queries", s.dns_queries},
 	    {"dns-unexpected", s.dns_unexpected},
 	    {"dns-malformed", s.dns_malformed},
+	    {"channels", s.channels},
+	    {"channels-unexpected", s.channels_unexpected},
+	    {"tampers", s.tampers},
 	    {"processes", s.processes},
 	    {"lost", s.lost},
 	    {"names-evicted", s.names_evicted},
