@@ -25,6 +25,9 @@
 #define LN_ABI_UNIX_MAX      108  /* sun_path */
 #define LN_ABI_COMM_MAX      16
 
+#define LN_ABI_LISTENERS_MAX    4096 /* of the trees, as members of a SO_REUSEPORT group */
+#define LN_ABI_TREE_CLIENTS_MAX 4096 /* loopback connections between connect and accept */
+
 enum ln_abi_kind {
 	LN_ABI_FORK = 1,
 	LN_ABI_EXEC,

@@ -2,18 +2,7 @@
 /* Where the tree names a destination: connect and sendmsg, at the cgroup root, in the context of
  * the caller (io_uring workers included: they share its thread group). Fast Open and MPTCP come
  * through connect too. An untracked process pays one look-up. None of these ever refuses. */
-#include "flow.bpf.h"
-
-#define ALLOW 1
-
-static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
-{
-	__u32 pid;
-
-	*pid_tgid = bpf_get_current_pid_tgid();
-	pid = *pid_tgid >> 32;
-	return bpf_map_lookup_elem(&tasks, &pid);
-}
+#include "listen.bpf.h"
 
 /* The socket's memory of its owner, made or renewed for the caller. NULL: no memory, counted. */
 static __always_inline struct sock_state *own_socket(struct bpf_sock_addr *ctx,
@@ -50,7 +39,7 @@ static __always_inline void tell_lone(struct bpf_sock_addr *ctx, const struct ln
 	dest->id = flow_id(bpf_get_socket_cookie(ctx), 0);
 	dest->netns = bpf_get_netns_cookie(ctx);
 	dest->flags |= LN_ABI_FLOW_UNCOUNTED;
-	tell_open(&owner, dest, bpf_ktime_get_ns());
+	tell_open(&owner, dest, 0, bpf_ktime_get_ns());
 }
 
 static __always_inline void dest_from_context(struct bpf_sock_addr *ctx, __u8 family,
@@ -64,43 +53,6 @@ static __always_inline void dest_from_context(struct bpf_sock_addr *ctx, __u8 fa
 				ctx->user_ip6[3]);
 	dest->proto = ctx->protocol;
 	dest->remote_port = bpf_ntohs(ctx->user_port);
-}
-
-/* Does the listener on this loopback destination belong to the same agent? Asked at connect time,
- * so that it cannot change hands in between. Only for loopback: a listener on 0.0.0.0 would
- * otherwise make every remote address look like our own. */
-static __always_inline bool listener_is_ours(struct bpf_sock_addr *ctx, __u32 agent,
-					     const struct ln_abi_flow *dest)
-{
-	struct bpf_sock_tuple tuple = {};
-	const struct sock_state *s;
-	struct bpf_sock *sk;
-	bool ours = false;
-	__u32 size;
-
-	if (!addr_is_loopback(dest->family, dest->remote))
-		return false;
-	if (dest->family == 4) {
-		tuple.ipv4.saddr = bpf_htonl(0x7f000001);
-		__builtin_memcpy(&tuple.ipv4.daddr, dest->remote, 4);
-		tuple.ipv4.dport = bpf_htons(dest->remote_port);
-		size = sizeof(tuple.ipv4);
-	} else {
-		tuple.ipv6.saddr[3] = bpf_htonl(1);
-		__builtin_memcpy(tuple.ipv6.daddr, dest->remote, 16);
-		tuple.ipv6.dport = bpf_htons(dest->remote_port);
-		size = sizeof(tuple.ipv6);
-	}
-	if (dest->proto == IPPROTO_TCP)
-		sk = bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-	else
-		sk = bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-	if (!sk)
-		return false;
-	s = bpf_sk_storage_get(&socks, sk, 0, 0);
-	ours = s && s->owner.agent == agent;
-	bpf_sk_release(sk);
-	return ours;
 }
 
 static __always_inline bool is_mptcp(struct bpf_sock_addr *ctx)
@@ -118,6 +70,7 @@ static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, const struct 
 {
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct tcp_flow f = {.generation = 1, .open = 1, .flow = *dest}, *old;
+	struct ln_abi_party listener = {};
 
 	set_owner(&f.owner, task, pid_tgid);
 	f.open_ns = bpf_ktime_get_ns();
@@ -125,7 +78,7 @@ static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, const struct 
 	f.flow.id = flow_id(cookie, 1);
 	if (is_mptcp(ctx))
 		f.flow.flags |= LN_ABI_FLOW_MPTCP;
-	if (listener_is_ours(ctx, task->agent, dest))
+	if (listener_is_ours(ctx, task->agent, dest, &listener))
 		f.flow.flags |= LN_ABI_FLOW_SAME_TREE;
 	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST)) {
 		/* The socket was connected before, or the map is full. */
@@ -139,35 +92,23 @@ static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, const struct 
 			f.flow.flags |= LN_ABI_FLOW_UNCOUNTED;
 		}
 	}
-	tell_open(&f.owner, &f.flow, f.open_ns);
+	tell_open(&f.owner, &f.flow, &listener, f.open_ns);
 }
 
 /* Nothing leaves yet, and often nothing ever will: getaddrinfo(3) connects a UDP socket to each
  * answer only to learn the source address. The flow opens with its first datagram, in egress. */
-static __always_inline void udp_connect(struct bpf_sock_addr *ctx, struct sock_state *s,
-					const struct ln_abi_flow *dest)
+static __always_inline void udp_connect(struct bpf_sock_addr *ctx, struct sock_state *s)
 {
-	struct udp_flows *u;
-	bool ours;
-
 	__sync_fetch_and_add(&s->connects, 1);
 	if (!socket_is_covered(ctx->sk))
 		s->uncounted = 1;
-	ours = listener_is_ours(ctx, s->owner.agent, dest);
-	u = bpf_sk_storage_get(&udp_flows, ctx->sk, 0, ours ? BPF_SK_STORAGE_GET_F_CREATE : 0);
-	if (!u)
-		return;
-	bpf_spin_lock(&u->lock);
-	u->tree.port = 0;
-	if (ours)
-		slot_set(&u->tree, dest);
-	bpf_spin_unlock(&u->lock);
 }
 
 /* Opens the flow of a datagram with a named destination, once. */
 static __always_inline void udp_named(struct bpf_sock_addr *ctx, struct sock_state *s,
 				      struct ln_abi_flow *dest)
 {
+	struct ln_abi_party listener = {};
 	struct udp_flows *u;
 
 	u = bpf_sk_storage_get(&udp_flows, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
@@ -178,11 +119,11 @@ static __always_inline void udp_named(struct bpf_sock_addr *ctx, struct sock_sta
 	}
 	if (slot_exists(u, dest))
 		return;
-	if (listener_is_ours(ctx, s->owner.agent, dest))
+	if (listener_is_ours(ctx, s->owner.agent, dest, &listener))
 		dest->flags |= LN_ABI_FLOW_SAME_TREE;
 	if (!socket_is_covered(ctx->sk))
 		s->uncounted = 1;
-	slot_open(s, u, dest, bpf_ktime_get_ns());
+	slot_open(s, u, dest, &listener, bpf_ktime_get_ns());
 }
 
 static __always_inline int handle_connect(struct bpf_sock_addr *ctx, __u8 family)
@@ -207,7 +148,7 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, __u8 family
 		tell_lone(ctx, owner, pid_tgid, &dest);
 		return ALLOW;
 	}
-	udp_connect(ctx, s, &dest);
+	udp_connect(ctx, s);
 	/* No egress hook will see its datagrams: better early than never. */
 	if (s->uncounted)
 		udp_named(ctx, s, &dest);
@@ -256,37 +197,6 @@ SEC("cgroup/sendmsg6")
 int on_sendmsg6(struct bpf_sock_addr *ctx)
 {
 	return handle_sendmsg(ctx, 6);
-}
-
-/* A bound socket gets its mark, so that a loopback connect to it is known as internal. */
-static __always_inline int handle_bind(struct bpf_sock *sk)
-{
-	const struct ln_abi_task *owner;
-	struct sock_state *s;
-	__u64 pid_tgid;
-
-	owner = current_owner(&pid_tgid);
-	if (!owner)
-		return ALLOW;
-	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!s) {
-		count_lost(LN_ABI_LOST_SOCKETS);
-		return ALLOW;
-	}
-	set_owner(&s->owner, owner, pid_tgid);
-	return ALLOW;
-}
-
-SEC("cgroup/post_bind4")
-int on_post_bind4(struct bpf_sock *sk)
-{
-	return handle_bind(sk);
-}
-
-SEC("cgroup/post_bind6")
-int on_post_bind6(struct bpf_sock *sk)
-{
-	return handle_bind(sk);
 }
 
 /* The last descriptor is gone: UDP flows end here. A TCP flow ends later, after the last bytes. */

@@ -16,6 +16,17 @@ static __always_inline void set_owner(struct owner *o, const struct ln_abi_task 
 	o->tid = pid_tgid;
 }
 
+#define ALLOW 1
+
+static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
+{
+	__u32 pid;
+
+	*pid_tgid = bpf_get_current_pid_tgid();
+	pid = *pid_tgid >> 32;
+	return bpf_map_lookup_elem(&tasks, &pid);
+}
+
 static __always_inline bool addr_is_loopback(__u8 family, const __u8 *addr)
 {
 	const __u64 *words = (const __u64 *)addr;
@@ -119,8 +130,9 @@ static __always_inline bool dest_is_urgent(__u32 agent, const struct ln_abi_flow
 	return true;
 }
 
+/* `listener`: see struct ln_abi_flow_open; NULL none. */
 static __always_inline void tell_open(const struct owner *o, const struct ln_abi_flow *flow,
-				      __u64 now_ns)
+				      const struct ln_abi_party *listener, __u64 now_ns)
 {
 	struct ln_abi_flow_open *ev;
 	bool urgent = dest_is_urgent(o->agent, flow, now_ns);
@@ -132,7 +144,10 @@ static __always_inline void tell_open(const struct owner *o, const struct ln_abi
 	ev->flow = *flow;
 	ev->how = LN_ABI_BY_TASK;
 	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
-	__builtin_memset(&ev->listener, 0, sizeof(ev->listener));
+	if (listener)
+		ev->listener = *listener;
+	else
+		__builtin_memset(&ev->listener, 0, sizeof(ev->listener));
 	__builtin_memset(&ev->other, 0, sizeof(ev->other));
 	emit_submit(ev, urgent);
 }
@@ -144,7 +159,7 @@ static __always_inline void tell_roomless(const struct sock_state *s, struct ln_
 	dest->netns = s->netns;
 	dest->proto = IPPROTO_UDP;
 	dest->flags |= LN_ABI_FLOW_UNCOUNTED;
-	tell_open(&s->owner, dest, bpf_ktime_get_ns());
+	tell_open(&s->owner, dest, 0, bpf_ktime_get_ns());
 }
 
 struct flow_counts {
@@ -268,7 +283,8 @@ static __always_inline bool slot_exists(struct udp_flows *u, const struct ln_abi
 /* A new UDP flow: takes the next slot, closing what was in it, and tells the opening; unless
  * another thread has just done so. */
 static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
-				      struct ln_abi_flow *dest, __u64 now_ns)
+				      struct ln_abi_flow *dest, const struct ln_abi_party *listener,
+				      __u64 now_ns)
 {
 	struct udp_slot *slot, old = {};
 
@@ -285,8 +301,6 @@ static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 		slot->open_ns = now_ns;
 		slot->tx_bytes = slot->rx_bytes = slot->tx_packets = slot->rx_packets = 0;
 		slot_set(slot, dest);
-		if (slot_is(&u->tree, dest))
-			dest->flags |= LN_ABI_FLOW_SAME_TREE;
 		slot->same_tree = !!(dest->flags & LN_ABI_FLOW_SAME_TREE);
 	}
 	bpf_spin_unlock(&u->lock);
@@ -294,7 +308,7 @@ static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 		return;
 	if (old.id)
 		tell_slot_close(s, &old, LN_ABI_FLOW_EVICTED);
-	tell_open(&s->owner, dest, now_ns);
+	tell_open(&s->owner, dest, listener, now_ns);
 }
 
 #endif

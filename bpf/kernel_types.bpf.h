@@ -18,6 +18,8 @@ typedef _Bool bool;
 #define AF_INET6     10
 #define IPPROTO_TCP  6
 #define IPPROTO_UDP  17
+#define SOCK_STREAM  1
+#define SOCK_DGRAM   2
 #define SOCK_DONE    1 /* bit of skc_flags, include/net/sock.h; the same since 2.6 */
 #define ECONNRESET   104
 #define ETIMEDOUT    110
@@ -96,6 +98,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
+	char comm[16];
 };
 
 struct net {
@@ -137,6 +140,7 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned char skc_reuseport : 1;
 	unsigned long skc_flags;
 	atomic64_t skc_cookie;
 	possible_net_t skc_net;
@@ -144,11 +148,22 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+struct bpf_local_storage;
+struct sock;
+
+struct sock_reuseport {
+	__u16 num_socks;
+	struct sock *socks[1];
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
 	int sk_err;
+	__u8 sk_userlocks;
 	struct sock_cgroup_data sk_cgrp_data;
+	struct sock_reuseport *sk_reuseport_cb;
+	struct bpf_local_storage *sk_bpf_storage;
 };
 
 struct inet_sock {

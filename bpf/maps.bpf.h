@@ -69,7 +69,9 @@ struct sock_state {
 	__u8 uncounted;   /* made outside the cgroups where egress is seen */
 	__u8 pad;
 	__u16 local_port;
-	__u16 pads[3];
+	__u16 bind_port; /* UDP: the port that the caller asked for; 0 none */
+	__u8 listens;    /* told */
+	__u8 pads[3];
 	__u64 cookie;
 	__u64 netns;
 	__u64 connects; /* UDP */
@@ -99,8 +101,7 @@ struct udp_slot {
 struct udp_flows {
 	struct bpf_spin_lock lock;
 	__u32 next;
-	__u32 at;             /* where slot_find was last successful */
-	struct udp_slot tree; /* connected to this socket of the same agent; only its address */
+	__u32 at; /* where slot_find was last successful */
 	struct udp_slot slots[LN_ABI_UDP_SLOTS];
 };
 
@@ -138,7 +139,8 @@ struct {
 /* Ports, besides 53, 5353 and 5355, whose UDP payload is DNS; set before load. */
 const volatile __u16 cfg_dns_ports[LN_ABI_DNS_PORTS] __weak = {};
 
-/* 0: on_seed_file collects listening ports; 1: it tells flows. User space. */
+/* 0: on_seed_file collects listening ports and the tree's own loopback connections; 1: it tells
+ * flows. User space. */
 __u32 cfg_seed_pass __weak = 0;
 
 /* Whether the reader must be woken: enum ln_abi_reader. Written by user space. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Adoption: iterators that take what lived before the watch began. They run after the fork, exit
  * and connect hooks are live, and user space runs them until nothing new is found. */
-#include "flow.bpf.h"
+#include "listen.bpf.h"
 
 /* Told through the iterator's own output, not the ring: user space reads it while it may still look
  * into /proc. */
@@ -41,19 +41,6 @@ int on_seed_task(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-static __always_inline void remote_from_socket(const struct sock *sk, struct ln_abi_flow *flow)
-{
-	__u32 words[4];
-
-	flow->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	if (sk->__sk_common.skc_family == AF_INET) {
-		addr_from_v4(flow, sk->__sk_common.skc_daddr);
-		return;
-	}
-	bpf_core_read(words, 16, &sk->__sk_common.skc_v6_daddr);
-	addr_from_words(flow, words[0], words[1], words[2], words[3]);
-}
-
 static __always_inline bool is_connected(unsigned char state)
 {
 	return state != BPF_TCP_CLOSE && state != BPF_TCP_LISTEN && state != BPF_TCP_TIME_WAIT;
@@ -66,29 +53,69 @@ static __always_inline bool tree_listens(const struct sock *sk, __u16 port)
 	return bpf_map_lookup_elem(&listen_ports, &key);
 }
 
-/* A TCP connection that is open: told as existing, unless it was accepted, or has been told. */
-static __always_inline void seed_tcp(struct sock *sk, const struct owner *owner, __u64 netns)
+static __always_inline void remember_listener(const struct sock *sk)
 {
-	struct tcp_flow f = {.owner = *owner, .generation = 1, .open = 1};
+	struct listen_key key = {.net = (__u64)sk->__sk_common.skc_net.net,
+				 .port = sk->__sk_common.skc_num};
+	__u8 one = 1;
+
+	if (bpf_map_update_elem(&listen_ports, &key, &one, BPF_ANY))
+		count_lost(LN_ABI_LOST_SOCKETS);
+}
+
+static __always_inline void seeded_flow(struct sock *sk, const struct owner *owner,
+					struct tcp_flow *ret)
+{
+	__builtin_memset(ret, 0, sizeof(*ret));
+	ret->owner = *owner;
+	ret->generation = ret->open = 1;
+	ret->open_ns = bpf_ktime_get_ns();
+	ret->flow.id = flow_id(bpf_get_socket_cookie(sk), 1);
+	ret->flow.netns = socket_netns(sk);
+	ret->flow.proto = IPPROTO_TCP;
+	ret->flow.flags = LN_ABI_FLOW_EXISTING;
+	local_addr(sk, &ret->flow);
+	remote_from_socket(sk, &ret->flow);
+	ret->flow.local_port = sk->__sk_common.skc_num;
+}
+
+/* A loopback connection of the tree's own making: its other end may be the tree's too. */
+static __always_inline void remember_client(struct sock *sk, const struct owner *owner)
+{
+	struct tree_client key;
+	struct tcp_flow f;
+	__u8 one = 1;
+
+	seeded_flow(sk, owner, &f);
+	if (!addr_is_loopback(f.flow.family, f.flow.remote))
+		return;
+	tree_client_key(&f.flow, owner->agent, true, &key);
+	bpf_map_update_elem(&tree_clients, &key, &one, BPF_ANY);
+}
+
+/* A TCP connection that is open: told as existing, unless it has been told. */
+static __always_inline void seed_tcp(struct sock *sk, const struct owner *owner)
+{
+	struct tcp_flow f;
 	__u64 cookie;
 
-	if (!is_connected(sk->__sk_common.skc_state) || tree_listens(sk, sk->__sk_common.skc_num))
-		return;
-	cookie = bpf_get_socket_cookie(sk);
-	f.open_ns = bpf_ktime_get_ns();
-	f.flow.id = flow_id(cookie, 1);
-	f.flow.netns = netns;
-	f.flow.proto = IPPROTO_TCP;
-	f.flow.flags = LN_ABI_FLOW_EXISTING;
-	remote_from_socket(sk, &f.flow);
-	f.flow.local_port = sk->__sk_common.skc_num;
-	if (addr_is_loopback(f.flow.family, f.flow.remote) && tree_listens(sk, f.flow.remote_port))
-		f.flow.flags |= LN_ABI_FLOW_SAME_TREE;
+	if (tree_listens(sk, sk->__sk_common.skc_num)) {
+		inbound_flow(sk, owner, LN_ABI_FLOW_EXISTING, &f);
+	} else {
+		seeded_flow(sk, owner, &f);
+		if (addr_is_loopback(f.flow.family, f.flow.remote) &&
+		    tree_listens(sk, f.flow.remote_port))
+			f.flow.flags |= LN_ABI_FLOW_SAME_TREE;
+	}
+	cookie = f.flow.id >> 16;
 	if (bpf_map_lookup_elem(&tcp_flows, &cookie))
 		return;
 	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST))
 		count_lost(LN_ABI_LOST_SOCKETS);
-	tell_open(&f.owner, &f.flow, f.open_ns);
+	if (f.flow.flags & LN_ABI_FLOW_INBOUND)
+		tell_inbound(&f.owner, &f.flow, f.open_ns);
+	else
+		tell_open(&f.owner, &f.flow, 0, f.open_ns);
 }
 
 /* A connected UDP socket speaks up with its next datagram, if its packets are seen. If not, it is
@@ -108,6 +135,24 @@ static __always_inline void seed_udp(const struct sock *sk, struct sock_state *s
 	tell_roomless(s, &dest);
 }
 
+/* A listener is told once. One that is held outside the tree too, or was made there, keeps that
+ * mark; a UDP socket listens when it asked for its port. */
+static __always_inline void seed_listener(struct sock *sk, struct sock_state *s)
+{
+	struct ln_abi_flow local = {.proto = sk->sk_protocol};
+	__u64 cookie = bpf_get_socket_cookie(sk);
+
+	bpf_map_update_elem(&tree_listeners, &cookie, &s->owner.agent, BPF_ANY);
+	if (s->listens ||
+	    (sk->sk_protocol == IPPROTO_UDP && !(sk->sk_userlocks & SOCK_BINDPORT_LOCK)))
+		return;
+	s->listens = 1;
+	local_addr(sk, &local);
+	local.local_port = sk->__sk_common.skc_num;
+	local.netns = s->netns;
+	tell_listen(&s->owner, &local, cookie, sk->__sk_common.skc_family, LN_ABI_CHANNEL_EXISTING);
+}
+
 SEC("iter/task_file")
 int on_seed_file(struct bpf_iter__task_file *ctx)
 {
@@ -118,7 +163,6 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 	struct sock_state *s;
 	struct socket *socket;
 	struct sock *sk;
-	__u64 netns = 0;
 
 	if (!task || !file)
 		return 0;
@@ -136,22 +180,20 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 		return 0;
 	if (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_UDP)
 		return 0;
+	if (sk->sk_protocol == IPPROTO_TCP && is_connected(sk->__sk_common.skc_state)) {
+		if (cfg_seed_pass == 0)
+			remember_client(sk, &owner);
+		else
+			seed_tcp(sk, &owner);
+		return 0;
+	}
 	if (cfg_seed_pass == 0) {
-		struct listen_key key = {.net = (__u64)sk->__sk_common.skc_net.net,
-					 .port = sk->__sk_common.skc_num};
-		__u8 one = 1;
-
-		if (sk->sk_protocol == IPPROTO_TCP && sk->__sk_common.skc_state == BPF_TCP_LISTEN &&
-		    bpf_map_update_elem(&listen_ports, &key, &one, BPF_ANY))
-			count_lost(LN_ABI_LOST_SOCKETS);
+		if (sk->sk_protocol == IPPROTO_TCP && socket_listens(sk))
+			remember_listener(sk);
 		return 0;
 	}
-	if (bpf_core_field_exists(struct net, net_cookie))
-		netns = sk->__sk_common.skc_net.net->net_cookie;
-	if (sk->sk_protocol == IPPROTO_TCP && sk->__sk_common.skc_state != BPF_TCP_LISTEN) {
-		seed_tcp(sk, &owner, netns);
+	if (sk->sk_protocol == IPPROTO_TCP && !socket_listens(sk))
 		return 0;
-	}
 	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {
 		count_lost(LN_ABI_LOST_SOCKETS);
@@ -159,10 +201,12 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 	}
 	if (!s->cookie) {
 		s->cookie = bpf_get_socket_cookie(sk);
-		s->netns = netns;
+		s->netns = socket_netns(sk);
 	}
 	if (!s->owner.pid)
 		s->owner = owner;
+	if (socket_listens(sk))
+		seed_listener(sk, s);
 	if (sk->sk_protocol == IPPROTO_UDP)
 		seed_udp(sk, s);
 	return 0;

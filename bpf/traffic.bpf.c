@@ -2,7 +2,7 @@
 /* What really leaves and comes in: UDP datagrams and DNS messages on the agent's own cgroups, and
  * the life of TCP connections. Often in softirq, where the current task is somebody else: only the
  * socket's memory says whose it is. None of these ever drops a packet. */
-#include "flow.bpf.h"
+#include "listen.bpf.h"
 
 #define PASS 1
 
@@ -183,6 +183,7 @@ static __always_inline bool slot_count(struct udp_flows *u, const struct udp_pac
 __noinline int count_from_egress(struct __sk_buff *skb)
 {
 	struct udp_packet p = {};
+	struct ln_abi_party listener = {};
 	struct udp_slot slot = {};
 	struct bpf_sock *sk;
 	struct udp_flows *u;
@@ -206,7 +207,9 @@ __noinline int count_from_egress(struct __sk_buff *skb)
 	}
 	if (p.dest.local_port)
 		s->local_port = p.dest.local_port;
-	slot_open(s, u, &p.dest, bpf_ktime_get_ns());
+	if (listener_is_ours(skb, s->owner.agent, &p.dest, &listener))
+		p.dest.flags |= LN_ABI_FLOW_SAME_TREE;
+	slot_open(s, u, &p.dest, &listener, bpf_ktime_get_ns());
 	slot_count(u, &p, true, datagrams(skb), &slot);
 	return p.dest.remote_port | by_socket;
 }
@@ -325,10 +328,12 @@ int on_ingress(struct __sk_buff *skb)
 	return PASS;
 }
 
-static __always_inline enum ln_abi_outcome tcp_outcome(const struct tcp_sock *tp, int err)
+static __always_inline enum ln_abi_outcome tcp_outcome(const struct tcp_sock *tp, int err,
+						       bool inbound)
 {
-	/* The SYN counts: none came back, nothing was ever acknowledged. */
-	if (tp->bytes_acked) {
+	/* The SYN counts: none came back, nothing was ever acknowledged. That of a connection that
+	 * was accepted does not. */
+	if (tp->bytes_acked || inbound) {
 		if (err == ECONNRESET || err == EPIPE)
 			return LN_ABI_OUTCOME_RESET;
 		if (err == ETIMEDOUT)
@@ -377,28 +382,38 @@ static __always_inline void tcp_closed(struct sock *sk, struct tcp_flow *f)
 		counts.tx_packets = tp->segs_out;
 		counts.rx_packets = tp->segs_in;
 		local_from_socket(sk, tp, &f->flow);
-		outcome = tcp_outcome(tp, sk->sk_err);
+		outcome = tcp_outcome(tp, sk->sk_err, f->flow.flags & LN_ABI_FLOW_INBOUND);
 	}
 	f->open = 0;
 	tell_close(&f->owner, &f->flow, &counts, outcome);
 }
 
-/* A listener gets its mark; also one that was never bound by name. */
-static __always_inline void mark_listener(struct sock *sk)
+/* A listener gets its mark; also one that was never bound by name, and has no port yet. */
+static __always_inline void tcp_listens(struct sock *sk)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	__u32 pid = pid_tgid >> 32;
-	const struct ln_abi_task *task = bpf_map_lookup_elem(&tasks, &pid);
+	struct ln_abi_flow local = {.proto = IPPROTO_TCP};
+	const struct ln_abi_task *task;
 	struct sock_state *s;
+	__u64 pid_tgid, cookie;
 
-	if (!task)
+	task = current_owner(&pid_tgid);
+	if (!task) {
+		mark_outside(sk, pid_tgid >> 32, true);
 		return;
+	}
+	cookie = bpf_get_socket_cookie(sk);
+	bpf_map_update_elem(&tree_listeners, &cookie, &task->agent, BPF_ANY);
 	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {
 		count_lost(LN_ABI_LOST_SOCKETS);
 		return;
 	}
 	set_owner(&s->owner, task, pid_tgid);
+	local_addr(sk, &local);
+	local.local_port = sk->__sk_common.skc_num;
+	local.netns = socket_netns(sk);
+	s->listens = 1;
+	tell_listen(&s->owner, &local, cookie, sk->__sk_common.skc_family, 0);
 }
 
 /* A socket that nobody asked for its cookie is none of ours: one read for all others. */
@@ -406,6 +421,82 @@ static __always_inline struct tcp_flow *tcp_find(const struct sock *sk, __u64 *c
 {
 	*cookie = sk->__sk_common.skc_cookie.counter;
 	return *cookie ? bpf_map_lookup_elem(&tcp_flows, cookie) : 0;
+}
+
+/* The client's end of a connection that the tree makes to itself: known before the other end. */
+static __always_inline void tcp_reached(struct sock *sk)
+{
+	struct tree_client key;
+	struct tcp_flow *f;
+	__u64 cookie;
+	__u8 one = 1;
+
+	f = tcp_find(sk, &cookie);
+	if (!f || !(f->flow.flags & LN_ABI_FLOW_SAME_TREE))
+		return;
+	local_addr(sk, &f->flow);
+	f->flow.local_port = sk->__sk_common.skc_num;
+	tree_client_key(&f->flow, f->owner.agent, true, &key);
+	bpf_map_update_elem(&tree_clients, &key, &one, BPF_ANY);
+}
+
+/* Nobody accepted it, and its port may be an outsider's next. */
+static __always_inline void tree_client_ended(const struct tcp_flow *f)
+{
+	struct tree_client key;
+
+	if ((f->flow.flags & (LN_ABI_FLOW_SAME_TREE | LN_ABI_FLOW_INBOUND)) !=
+	    LN_ABI_FLOW_SAME_TREE)
+		return;
+	tree_client_key(&f->flow, f->owner.agent, true, &key);
+	bpf_map_delete_elem(&tree_clients, &key);
+}
+
+/* The mark that an accepted connection of the tree inherited; one read for all others. */
+static __always_inline const struct sock_state *accepted_mark(struct sock *sk)
+{
+	const struct sock_state *s;
+
+	if (!sk->sk_bpf_storage)
+		return 0;
+	s = bpf_sk_storage_get(&socks, sk, 0, 0);
+	return s && s->owner.agent ? s : 0;
+}
+
+static __always_inline void tcp_accepted(struct sock *sk)
+{
+	const struct sock_state *s = accepted_mark(sk);
+	struct tcp_flow f;
+	__u64 cookie;
+
+	if (!s)
+		return;
+	inbound_flow(sk, &s->owner, 0, &f);
+	cookie = f.flow.id >> 16;
+	/* It is there: not accepted, but a connect that met another one. */
+	if (bpf_map_lookup_elem(&tcp_flows, &cookie))
+		return;
+	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST)) {
+		count_lost(LN_ABI_LOST_SOCKETS);
+		f.flow.flags |= LN_ABI_FLOW_UNCOUNTED;
+	}
+	tell_inbound(&f.owner, &f.flow, f.open_ns);
+}
+
+/* An accepted connection whose beginning on_tcp_state did not see: nobody asked for its cookie. */
+static __always_inline void tcp_accepted_unseen(struct sock *sk)
+{
+	const struct sock_state *s;
+	struct tcp_flow f;
+
+	if (sk->__sk_common.skc_cookie.counter || !sk->__sk_common.skc_dport)
+		return;
+	s = accepted_mark(sk);
+	if (!s)
+		return;
+	inbound_flow(sk, &s->owner, 0, &f);
+	tell_inbound(&f.owner, &f.flow, f.open_ns);
+	tcp_closed(sk, &f);
 }
 
 /* The move to TCP_CLOSE happens exactly once in the life of a connection, however it ends, and the
@@ -417,7 +508,11 @@ int BPF_PROG(on_tcp_state, struct sock *sk, int from, int to)
 	__u64 cookie;
 
 	if (to == BPF_TCP_LISTEN)
-		mark_listener(sk);
+		tcp_listens(sk);
+	else if (to == BPF_TCP_ESTABLISHED && from == BPF_TCP_SYN_SENT)
+		tcp_reached(sk);
+	else if (to == BPF_TCP_ESTABLISHED && from == BPF_TCP_SYN_RECV)
+		tcp_accepted(sk);
 	if (to != BPF_TCP_CLOSE)
 		return 0;
 	f = tcp_find(sk, &cookie);
@@ -437,10 +532,13 @@ int BPF_PROG(on_tcp_destroy, struct sock *sk)
 	__u64 cookie;
 
 	f = tcp_find(sk, &cookie);
-	if (!f)
+	if (!f) {
+		tcp_accepted_unseen(sk);
 		return 0;
+	}
 	if (f->open)
 		tcp_closed(sk, f);
+	tree_client_ended(f);
 	bpf_map_delete_elem(&tcp_flows, &cookie);
 	return 0;
 }

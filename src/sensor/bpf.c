@@ -43,6 +43,8 @@ static const struct hook hooks[] = {
     HOOK(on_connect6, "cgroup/connect6", AT_CGROUP_ROOT, true, "IPv6 connects are not seen"),
     HOOK(on_sendmsg4, "cgroup/sendmsg4", AT_CGROUP_ROOT, true, "IPv4 sendto is not seen"),
     HOOK(on_sendmsg6, "cgroup/sendmsg6", AT_CGROUP_ROOT, true, "IPv6 sendto is not seen"),
+    HOOK(on_bind4, "cgroup/bind4", AT_CGROUP_ROOT, false, "UDP servers are not told"),
+    HOOK(on_bind6, "cgroup/bind6", AT_CGROUP_ROOT, false, "UDP servers are not told"),
     HOOK(on_post_bind4, "cgroup/post_bind4", AT_CGROUP_ROOT, false,
 	 "loopback UDP inside the tree is judged like any other"),
     HOOK(on_post_bind6, "cgroup/post_bind6", AT_CGROUP_ROOT, false,
@@ -53,6 +55,8 @@ static const struct hook hooks[] = {
     HOOK(on_ingress, "cgroup_skb/ingress", ON_DEMAND, true, "DNS answers are not seen"),
     HOOK(on_seed_task, "iter/task", ON_DEMAND, false, "attach is not possible"),
     HOOK(on_seed_file, "iter/task_file", ON_DEMAND, false, "attach does not see open connections"),
+    HOOK(on_mark_file, "iter/task_file", ON_DEMAND, false,
+	 "who listened on loopback before the watch is not known"),
 };
 
 static struct bpf_program *hook_program(const struct ln_bpf *b, const struct hook *h)
@@ -132,9 +136,15 @@ static void switch_off_missing(struct ln_bpf *b)
 	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK, BPF_FUNC_sk_storage_get, NULL) !=
 	    1) {
 		bpf_program__set_autoload(b->skel->progs.on_sock_release, false);
+		bpf_program__set_autoload(b->skel->progs.on_bind4, false);
+		bpf_program__set_autoload(b->skel->progs.on_bind6, false);
 		bpf_program__set_autoload(b->skel->progs.on_post_bind4, false);
 		bpf_program__set_autoload(b->skel->progs.on_post_bind6, false);
 	}
+	/* Since 6.1. */
+	b->skel->rodata->cfg_cgroup_comm =
+	    libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK, BPF_FUNC_get_current_comm, NULL) ==
+	    1;
 }
 
 static int load_error(int code, struct ln_error *err)
@@ -238,6 +248,7 @@ static int track(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_f
 		ln_bpf_add_fact(b, "UDP byte counts", false, false,
 				"the agent has no cgroup of its own: UDP is told at connect");
 	r = r < 0 ? r : ln_bpf_track_pid(b, agent, pid, err);
+	r = r < 0 ? r : ln_bpf_mark_listeners(b, err);
 	if (r == 0) {
 		const struct ln_event ev = {.kind = LN_EVENT_ADOPT, .agent = agent, .pid = pid};
 		ln_bpf_inspect_note(b, &ev);

@@ -372,6 +372,11 @@ static int tell_sockets(struct ln_bpf *b, struct ln_error *err)
 	return 0;
 }
 
+int ln_bpf_mark_listeners(struct ln_bpf *b, struct ln_error *err)
+{
+	return run_iterator(b->skel->progs.on_mark_file, NULL, NULL, err);
+}
+
 int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err)
 {
 	LN_CLEANUP(scan_done) struct scan s = {.b = b, .agent = agent, .root = pid};
@@ -394,6 +399,8 @@ int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error
 		r = adopt_children(b, err);
 	if (r == 0)
 		r = cover_cgroups(&s, err);
+	if (r == 0)
+		r = ln_bpf_mark_listeners(b, err);
 	if (r == 0)
 		r = tell_sockets(b, err);
 	if (r == 0)

@@ -193,6 +193,8 @@ static int decode_channel(struct ln_decoder *d, const void *record, size_t len, 
 	decode_party(&raw->other, &c->other);
 	if (raw->flow.family != 0) {
 		r = decode_flow(&raw->flow, &d->flow);
+		/* A listener without a port has an address all the same. */
+		d->flow.local.addr = ln_addr_make(raw->flow.family, raw->flow.local);
 		c->flow = &d->flow;
 	}
 	c->path = raw->path_len ? raw->path : NULL;

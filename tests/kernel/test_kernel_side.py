@@ -208,7 +208,7 @@ def test_failed_connect_then_listen(start):
                       "    a.close(); c.close()\n")
     assert watch.wait() == 0, watch.text()
     ids = [r["id"] for r in watch.flows("flow-close")]
-    assert len(ids) == len(set(ids)) == len(watch.flows()) == 4
+    assert len(ids) == len(set(ids)) == len(watch.flows()) == 1 + 2 * 3
     assert [r["outcome"] for r in watch.flows("flow-close", ip="255.255.255.255")] == ["unreachable"]
 
 
@@ -284,6 +284,7 @@ def test_every_connection_of_a_storm_has_its_end(start):
     assert len(opened) >= 4 * n - lost and len(closed) == len(set(closed))
     assert len(opened - set(closed)) <= lost
     assert {r["outcome"] for r in watch.flows("flow-close")} == {"connected"}
+    assert {r["verdict"] for r in watch.flows()} == {"internal"}, "at both ends"
 
 
 @pytest.mark.parametrize("kind", ["0", "262"], ids=["tcp", "mptcp"])

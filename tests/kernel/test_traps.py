@@ -232,7 +232,8 @@ def test_loopback_to_the_same_tree_is_internal(start):
         watch = start.run(WEATHER_ONLY, PYTHON, "-c",
                           LISTEN_AND_CONNECT.format(ip=ip, family=family))
         assert watch.wait() == 0, watch.text()
-        assert [r["verdict"] for r in watch.flows(ip=ip)] == ["internal"]
+        assert [(r["verdict"], r["inbound"]) for r in watch.flows(ip=ip)] == [
+            ("internal", False), ("internal", True)]
         assert watch.alerts.list == []
 
 
