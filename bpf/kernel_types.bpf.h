@@ -21,6 +21,8 @@ typedef _Bool bool;
 #define SOCK_STREAM  1
 #define SOCK_DGRAM   2
 #define SOCK_DONE    1 /* bit of skc_flags, include/net/sock.h; the same since 2.6 */
+#define E2BIG        7
+#define EEXIST       17
 #define ECONNRESET   104
 #define ETIMEDOUT    110
 #define ECONNREFUSED 111
@@ -75,11 +77,6 @@ struct mm_struct {
 	unsigned long arg_end;
 };
 
-struct signal_struct {
-	atomic_t live;
-	int group_exit_code;
-};
-
 struct upid {
 	int nr;
 };
@@ -89,6 +86,26 @@ struct pid {
 	struct upid numbers[1];
 };
 
+enum pid_type {
+	PIDTYPE_PID,
+	PIDTYPE_TGID,
+	PIDTYPE_PGID,
+	PIDTYPE_SID,
+	PIDTYPE_MAX,
+};
+
+struct signal_struct {
+	atomic_t live;
+	struct pid *pids[PIDTYPE_MAX];
+	int group_exit_code;
+};
+
+struct list_head {
+	struct list_head *next;
+};
+
+struct css_set;
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -96,9 +113,12 @@ struct task_struct {
 	struct pid *thread_pid;
 	int exit_code;
 	struct task_struct *real_parent;
+	struct list_head children; /* each thread's own */
+	struct list_head sibling;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	char comm[16];
+	struct css_set *cgroups;
 };
 
 struct net {
@@ -111,6 +131,12 @@ typedef struct {
 
 struct kernfs_node {
 	__u64 id;
+	const char *name;
+	struct kernfs_node *parent;
+};
+
+struct kernfs_node___new { /* since 6.15 */
+	struct kernfs_node *__parent;
 };
 
 struct cgroup_subsys_state {
@@ -121,6 +147,10 @@ struct cgroup {
 	struct cgroup_subsys_state
 	    self; /* the first member: a pointer to one is one to the other */
 	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp; /* in the v2 hierarchy, also where nobody mounted it */
 };
 
 struct sock_cgroup_data {

@@ -19,6 +19,25 @@ struct {
 	__type(value, struct ln_abi_task);
 } tasks __weak SEC(".maps");
 
+/* During adoption: who of the tree has ended, and whom it left behind. Written by on_exit, emptied
+ * by user space. Full: counted, told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LN_ABI_LINEAGE_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct ln_abi_lineage);
+} lineage __weak SEC(".maps");
+
+/* Cgroups that user space has been told the path of. Full: the least used goes, and is told once
+ * more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, __u8);
+} cgroups_told __weak SEC(".maps");
+
 /* Events for user space, in the order in which they happened. Full: counted, told. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -142,6 +161,14 @@ const volatile __u16 cfg_dns_ports[LN_ABI_DNS_PORTS] __weak = {};
 /* 0: on_seed_file collects listening ports and the tree's own loopback connections; 1: it tells
  * flows. User space. */
 __u32 cfg_seed_pass __weak = 0;
+
+/* Adoption is under way: what ends leaves a trace for its children. User space. */
+__u32 cfg_adopting __weak = 0;
+/* Id of a cgroup in which there is nobody but the tree; 0 none. User space, during adoption. */
+__u64 cfg_adopt_cgroup __weak = 0;
+
+/* Entries of `tasks`: user space has no other way to know, once its privileges are gone. */
+__u64 tasks_living __weak = 0;
 
 /* Whether the reader must be woken: enum ln_abi_reader. Written by user space. */
 __u32 reader_mode __weak = LN_ABI_READER_WAITS;

@@ -235,6 +235,14 @@ size_t ln_watch_living(const struct ln_watch *w)
 	return ln_engine_living(w->engine);
 }
 
+bool ln_watch_living_now(const struct ln_watch *w, uint64_t *ret)
+{
+	if (!w->sensor->ops->living)
+		return false;
+	*ret = w->sensor->ops->living(w->sensor);
+	return true;
+}
+
 static struct ln_engine_summary sums(const struct ln_watch *w)
 {
 	struct ln_engine_summary sum = {0};

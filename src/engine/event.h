@@ -168,6 +168,8 @@ struct ln_event {
 			uint64_t id;
 			const char *path; /* "/system.slice/x.service", raw */
 			size_t path_len;
+			bool moved;     /* pid came there from another one, or was born there */
+			bool uncovered; /* packets of sockets made there are not seen */
 		} cgroup;
 		struct {
 			const char *what; /* "a probe was detached: cgroup/connect4" */

@@ -37,6 +37,8 @@ static const struct hook hooks[] = {
     HOOK(on_fork, "sched_process_fork", AT_KERNEL, true, "children are not found"),
     HOOK(on_exec, "sched_process_exec", AT_KERNEL, true, "commands are not known"),
     HOOK(on_exit, "sched_process_exit", AT_KERNEL, true, "ends are not known"),
+    HOOK(on_cgroup_move, "cgroup_attach_task", AT_KERNEL, false,
+	 "that a process moves to another cgroup is only seen at its next exec"),
     HOOK(on_tcp_state, "inet_sock_set_state", AT_KERNEL, true, "TCP flows never end"),
     HOOK(on_tcp_destroy, "tcp_destroy_sock", AT_KERNEL, true, "some TCP flows never end"),
     HOOK(on_connect4, "cgroup/connect4", AT_CGROUP_ROOT, true, "IPv4 connects are not seen"),
@@ -199,25 +201,28 @@ static int attach_all(struct ln_bpf *b, struct ln_error *err)
 
 int ln_bpf_cover(struct ln_bpf *b, int cgroup_fd, struct ln_error *err)
 {
+	int fd = bpf_map__fd(b->skel->maps.covered_cgroups), r;
 	struct stat st;
-	__u8 one = 1;
+	__u8 one;
 	__u64 id;
-	int r;
 
+	if (fstat(cgroup_fd, &st) < 0)
+		return ln_error_set(err, errno, "cannot look at the cgroup: %s", strerror(errno));
+	/* The inode of a cgroup2 directory is the cgroup's id (fs/kernfs/mount.c). */
+	id = st.st_ino;
+	if (bpf_map_lookup_elem(fd, &id, &one) == 0)
+		return 0; /* by an earlier root: twice would count twice */
 	if (b->n_cover == LN_ABI_COVER_MAX)
 		return ln_error_set(err, ENOSPC, "the tree is spread over more than %d cgroups",
 				    LN_ABI_COVER_MAX);
-	if (fstat(cgroup_fd, &st) < 0)
-		return ln_error_set(err, errno, "cannot look at the cgroup: %s", strerror(errno));
 	r = keep_link(b, bpf_program__attach_cgroup(b->skel->progs.on_egress, cgroup_fd));
 	if (r == 0)
 		r = keep_link(b, bpf_program__attach_cgroup(b->skel->progs.on_ingress, cgroup_fd));
 	if (r < 0)
 		return ln_error_set(err, -r, "cannot attach to the agent's cgroup: %s",
 				    strerror(-r));
-	/* The inode of a cgroup2 directory is the cgroup's id (fs/kernfs/mount.c). */
-	id = st.st_ino;
-	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.covered_cgroups), &id, &one, BPF_ANY) < 0)
+	one = 1;
+	if (bpf_map_update_elem(fd, &id, &one, BPF_ANY) < 0)
 		return ln_error_set(err, errno, "cannot register the agent's cgroup: %s",
 				    strerror(errno));
 	b->n_cover++;
@@ -228,8 +233,11 @@ int ln_bpf_cover(struct ln_bpf *b, int cgroup_fd, struct ln_error *err)
 int ln_bpf_track_pid(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err)
 {
 	struct ln_abi_task task = {.agent = agent, .since_ns = ln_clock_mono_ns()};
+	int fd = bpf_map__fd(b->skel->maps.tasks);
 
-	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.tasks), &pid, &task, BPF_ANY) < 0)
+	if (bpf_map_update_elem(fd, &pid, &task, BPF_NOEXIST) == 0)
+		__atomic_fetch_add(&b->skel->bss->tasks_living, 1, __ATOMIC_RELAXED);
+	else if (errno != EEXIST)
 		return ln_error_set(err, errno, "cannot register process %u: %s", pid,
 				    strerror(errno));
 	b->n_tracked++;
@@ -340,6 +348,13 @@ static size_t channels(struct ln_sensor *s, const struct ln_channel_fact **ret)
 	return ln_bpf_channels(hook_works, b, b->channels);
 }
 
+static uint64_t living(struct ln_sensor *s)
+{
+	const struct ln_bpf *b = (struct ln_bpf *)s;
+
+	return __atomic_load_n(&b->skel->bss->tasks_living, __ATOMIC_RELAXED);
+}
+
 static void bpf_free(struct ln_sensor *s)
 {
 	struct ln_bpf *b = (struct ln_bpf *)s;
@@ -351,6 +366,7 @@ static void bpf_free(struct ln_sensor *s)
 	ln_closep(&b->cgroup_root_fd);
 	ln_bpf_adopted_done(b);
 	ln_bpf_inspect_done(b);
+	ln_bpf_cgroups_done(b);
 	free(b);
 }
 
@@ -363,6 +379,7 @@ static const struct ln_sensor_ops bpf_ops = {
     .dispatch = dispatch,
     .drain = drain,
     .hint = hint,
+    .living = living,
     .facts = facts,
     .inspect = inspect,
     .channels = channels,

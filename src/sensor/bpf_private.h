@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the BPF sensor share: bpf.c loads and attaches, bpf_ring.c waits and drains,
- * bpf_adopt.c takes what lived before, bpf_inspect.c looks whether all is as we left it. */
+ * bpf_adopt.c takes what lived before, bpf_cgroups.c knows where it is, bpf_inspect.c looks whether
+ * all is as we left it. */
 #ifndef LINNET_SENSOR_BPF_PRIVATE_H
 #define LINNET_SENSOR_BPF_PRIVATE_H
 
@@ -26,7 +27,10 @@ struct ln_bpf_hint {
 /* A process found by adoption, to be told before the first event. */
 struct ln_bpf_adopted {
 	uint32_t agent, pid, ppid;
-	char *exe, *args; /* owned */
+	uint32_t ns_pid;    /* 0 unknown */
+	uint64_t cgroup_id; /* 0 unknown */
+	const char *why;    /* see struct ln_event */
+	char *exe, *args;   /* owned */
 	size_t exe_len, args_len;
 	bool cut;
 };
@@ -64,6 +68,12 @@ struct ln_bpf_inspect {
 	char text[160]; /* what was told last */
 };
 
+struct ln_bpf_cgroup {
+	uint64_t id;
+	char *path;   /* owned */
+	bool covered; /* packets are counted on it */
+};
+
 struct ln_bpf {
 	struct ln_sensor base;
 	struct linnet *skel;
@@ -90,6 +100,8 @@ struct ln_bpf {
 
 	struct ln_bpf_adopted *adopted; /* owned */
 	size_t n_adopted, cap_adopted;
+	struct ln_bpf_cgroup *cgroups; /* owned */
+	size_t n_cgroups;
 	struct ln_bpf_hint hints[LN_BPF_HINTS];
 	struct ln_bpf_inspect inspect;
 };
@@ -128,5 +140,13 @@ bool ln_bpf_inspect_missed(struct ln_bpf *b, ln_event_fn fn, void *user);
 /* Somebody else has moved the reader's position. */
 void ln_bpf_inspect_position(struct ln_bpf *b, ln_event_fn fn, void *user);
 void ln_bpf_inspect_done(struct ln_bpf *b);
+
+/* By its path below the cgroup root; valid until the next call. NULL: gone. */
+const struct ln_bpf_cgroup *ln_bpf_cgroup_find(struct ln_bpf *b, const char *path);
+/* ln_bpf_cover, unless one above is covered, or the cgroup is gone. */
+int ln_bpf_cover_path(struct ln_bpf *b, const char *path, struct ln_error *err);
+void ln_bpf_cgroups_tell(struct ln_bpf *b, uint32_t agent, uint32_t pid, ln_event_fn fn,
+			 void *user);
+void ln_bpf_cgroups_done(struct ln_bpf *b);
 
 #endif

@@ -31,6 +31,9 @@ static int on_record(void *ctx, void *record, size_t len)
 		b->undecodable++;
 		return 0;
 	}
+	/* Where no cgroup is covered, that was said at the start. */
+	if (ev.kind == LN_EVENT_CGROUP)
+		ev.cgroup.uncovered = ev.cgroup.uncovered && b->n_cover > 0;
 	ln_bpf_inspect_note(b, &ev);
 	b->fn(&ev, b->user);
 	return 0;

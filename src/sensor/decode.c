@@ -10,6 +10,7 @@ static const char *const lost_texts[LN_ABI_LOST_COUNT] = {
     [LN_ABI_LOST_SOCKETS] = "no memory for a socket's owner: flows without end or counts",
     [LN_ABI_LOST_DNS] = "a DNS message was too long or could not be read",
     [LN_ABI_LOST_VERDICTS] = "the wake-up table refused an entry: alerts may be late",
+    [LN_ABI_LOST_LINEAGE] = "attach: a family too large to follow: a child may not be watched",
 };
 _Static_assert(LN_ARRAY_SIZE(lost_texts) == LN_ABI_LOST_COUNT, "a text for each reason");
 
@@ -213,7 +214,12 @@ static int decode_cgroup(struct ln_decoder *d, const void *record, size_t len, s
 	ev->kind = LN_EVENT_CGROUP;
 	ev->cgroup.id = raw->id;
 	ev->cgroup.path = d->exe;
-	ev->cgroup.path_len = join_path(data, raw->len, false, d->exe);
+	ev->cgroup.path_len = join_path(data, raw->len, raw->h.flags & LN_ABI_CGROUP_CUT, d->exe);
+	/* The root has no name. */
+	if (raw->len == 0 && ev->cgroup.path_len == 0)
+		ev->cgroup.path_len = join_path("", 1, false, d->exe);
+	ev->cgroup.moved = raw->h.flags & LN_ABI_CGROUP_MOVED;
+	ev->cgroup.uncovered = raw->h.flags & LN_ABI_CGROUP_UNCOVERED;
 	return 0;
 }
 

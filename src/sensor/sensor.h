@@ -73,6 +73,9 @@ struct ln_sensor_ops {
 	/* Drains everything that is there now, whether due or not: for the end. */
 	int (*drain)(struct ln_sensor *s, ln_event_fn fn, void *user);
 	void (*hint)(struct ln_sensor *s, const struct ln_hint *hint); /* NULL: not wanted */
+	/* How many processes of all trees live, as the kernel counts them, also when events were
+	 * lost. NULL: nobody knows better than the events. */
+	uint64_t (*living)(struct ln_sensor *s);
 	/* What works and what does not: `*ret` is borrowed, valid until free. */
 	size_t (*facts)(struct ln_sensor *s, const struct ln_sensor_fact **ret);
 	/* The channel table, complete after track or adopt; the same life as facts. */
