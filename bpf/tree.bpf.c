@@ -90,8 +90,7 @@ __noinline int kin_take(__u64 at, __u64 kin, __u32 parent, __u32 left)
 	const struct task_struct *task = (const void *)at;
 	__u32 pid = BPF_CORE_READ(task, tgid), agent = kin;
 	struct ln_abi_task own = {.agent = agent, .parent = parent};
-	struct ln_abi_lineage entry = {
-	    .agent = agent, .parent = parent, .kin = kin >> 32, .taken = 1};
+	struct ln_abi_lineage entry = {.agent = agent, .parent = parent, .kin = kin >> 32};
 
 	if (bpf_map_lookup_elem(&tasks, &pid))
 		return 0;
@@ -108,6 +107,9 @@ __noinline int kin_take(__u64 at, __u64 kin, __u32 parent, __u32 left)
 		tree_remove(pid);
 		return 0;
 	}
+	entry.taken = 1;
+	if (left)
+		bpf_map_update_elem(&lineage, &pid, &entry, BPF_EXIST);
 	return 1;
 }
 

@@ -120,6 +120,8 @@ static _Noreturn void go_on(int i)
 			break;
 		case 2:
 			hand_on(2, false);
+			/* Fails for the leader of a session: that has a group of its own. */
+			(void)setpgid(0, 0);
 			break;
 		default:
 			hand_on(1, leave);

@@ -6,11 +6,12 @@ import os
 import pytest
 
 from cgroups import cgroup2_mount
-from netlab import OTHER
-from policies import WEATHER_ONLY
+from netlab import API, OTHER
+from policies import policy
 from watch import actor
 
-LINES, PAUSE_US, ROUNDS = map(int, os.environ.get("LINNET_STORM", "100 20000 50").split())
+RING_FULL = "the event buffer was full"
+LINES, PAUSE_US, ROUNDS = map(int, os.environ.get("LINNET_STORM", "100 30000 50").split())
 
 
 def say(agent):
@@ -21,7 +22,8 @@ def say(agent):
 def one_round(start, cgroup):
     agent = start.agent(actor("storm"), LINES, PAUSE_US, cgroup, OTHER, "7001")
     root = int(agent.stdout.readline())
-    watch = start.attach(WEATHER_ONLY, root)
+    # No name to look up, or the events would wait for that while the ring fills.
+    watch = start.attach(policy(f"{API} 443 TCP"), root)
     watch.wait_record(type="header", timeout=60)
     say(agent)
     alive = {int(pid) for pid in agent.stdout.readline().split()}
@@ -30,7 +32,8 @@ def one_round(start, cgroup):
     assert agent.wait(60) == 0
     assert watch.wait(60) == 0, watch.text()
     told = {flow["pid"] for flow in watch.flows(ip=OTHER, port=7001)}
-    assert watch.of("lost") == [], watch.text()
+    lost = {record["reason"] for record in watch.of("lost")}
+    assert lost <= {RING_FULL}, "events of the storm may be lost, but nobody's place in the tree"
     assert alive <= told, f"not watched: {sorted(alive - told)}, of {LINES}"
 
 
