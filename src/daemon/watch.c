@@ -64,6 +64,10 @@ void ln_watch_event(const struct ln_event *ev, void *user)
 	case LN_EVENT_EXEC:
 		w->seen = true;
 		break;
+	case LN_EVENT_CGROUP:
+		if (ev->cgroup.uncovered)
+			ln_watch_tell_uncovered(w, ev);
+		break;
 	default:
 		break;
 	}

@@ -207,6 +207,9 @@ static void add_process(struct ln_buf *b, const struct ln_finding *f)
 	} else if (f->event_kind == LN_EVENT_EXIT) {
 		LN_JSON_KEY(b, "status");
 		ln_json_number(b, (uint64_t)WEXITSTATUS(f->exit_status));
+	} else if (f->event_kind == LN_EVENT_CGROUP) {
+		LN_JSON_KEY(b, "uncovered");
+		ln_json_bool(b, f->uncovered);
 	}
 }
 

@@ -46,9 +46,9 @@ struct scan {
 
 static const char *const whys[LN_ABI_KIN_COUNT] = {
     [LN_ABI_KIN_DESCENT] = NULL,
-    [LN_ABI_KIN_SESSION] = "an orphan in a session that the tree made",
-    [LN_ABI_KIN_GROUP] = "an orphan in a process group that the tree made",
-    [LN_ABI_KIN_CGROUP] = "an orphan in the tree's own cgroup",
+    [LN_ABI_KIN_SESSION] = "attach, as an orphan in a session that the tree made",
+    [LN_ABI_KIN_GROUP] = "attach, as an orphan in a process group that the tree made",
+    [LN_ABI_KIN_CGROUP] = "attach, as an orphan in the tree's own cgroup",
 };
 
 static ssize_t read_proc(uint32_t pid, const char *name, char *buf, size_t size)
@@ -144,7 +144,7 @@ static int remember(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t ppi
 void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user)
 {
 	if (b->n_adopted > 0)
-		ln_bpf_cgroups_tell(b, b->adopted[0].agent, b->adopted[0].pid, fn, user);
+		ln_bpf_cgroups_tell(b, b->adopted[0].agent, fn, user);
 	for (size_t i = 0; i < b->n_adopted; i++) {
 		const struct ln_bpf_adopted *a = &b->adopted[i];
 		struct ln_event ev = {

@@ -83,7 +83,8 @@ int ln_bpf_cover_path(struct ln_bpf *b, const char *path, struct ln_error *err)
 	return 0;
 }
 
-void ln_bpf_cgroups_tell(struct ln_bpf *b, uint32_t agent, uint32_t pid, ln_event_fn fn, void *user)
+/* Before anybody who is there: so of no process. */
+void ln_bpf_cgroups_tell(struct ln_bpf *b, uint32_t agent, ln_event_fn fn, void *user)
 {
 	for (size_t i = 0; i < b->n_cgroups; i++) {
 		const struct ln_bpf_cgroup *c = &b->cgroups[i];
@@ -92,8 +93,6 @@ void ln_bpf_cgroups_tell(struct ln_bpf *b, uint32_t agent, uint32_t pid, ln_even
 		    .time_ns = ln_clock_mono_ns(),
 		    .wall_ns = ln_clock_wall_ns(),
 		    .agent = agent,
-		    .pid = pid,
-		    .tid = pid,
 		    .cgroup = {.id = c->id, .path = c->path, .path_len = strlen(c->path)},
 		};
 

@@ -145,8 +145,7 @@ void ln_bpf_inspect_done(struct ln_bpf *b);
 const struct ln_bpf_cgroup *ln_bpf_cgroup_find(struct ln_bpf *b, const char *path);
 /* ln_bpf_cover, unless one above is covered, or the cgroup is gone. */
 int ln_bpf_cover_path(struct ln_bpf *b, const char *path, struct ln_error *err);
-void ln_bpf_cgroups_tell(struct ln_bpf *b, uint32_t agent, uint32_t pid, ln_event_fn fn,
-			 void *user);
+void ln_bpf_cgroups_tell(struct ln_bpf *b, uint32_t agent, ln_event_fn fn, void *user);
 void ln_bpf_cgroups_done(struct ln_bpf *b);
 
 #endif
