@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A process outside the tree into which the tree reaches: it is the tree's from then on. */
+#ifndef LINNET_VICTIM_BPF_H
+#define LINNET_VICTIM_BPF_H
+
+#include "channel.bpf.h"
+
+static __always_inline const struct ln_abi_task *tracked(__u32 pid)
+{
+	return bpf_map_lookup_elem(&tasks, &pid);
+}
+
+/* `by` is one of the tree's tasks. Told once for each victim: a process that is tracked already, of
+ * whichever agent, is none. */
+static __always_inline void take_victim(const struct ln_abi_task *owner,
+					const struct task_struct *by,
+					const struct task_struct *victim)
+{
+	__u32 pid = BPF_CORE_READ(victim, tgid), by_pid = BPF_CORE_READ(by, tgid);
+	struct ln_abi_task own = {.agent = owner->agent, .parent = by_pid};
+	struct ln_abi_channel_event *ev;
+	__u32 joined = sweep_number;
+	long r;
+
+	own.since_ns = bpf_ktime_get_ns();
+	r = bpf_map_update_elem(&tasks, &pid, &own, BPF_NOEXIST);
+	if (r) {
+		if (r != -EEXIST)
+			count_lost(LN_ABI_LOST_TASKS);
+		return;
+	}
+	bpf_map_update_elem(&newcomers, &pid, &joined, BPF_ANY);
+	/* It may have gone through on_exit meanwhile: then nobody would remove the entry. */
+	if (BPF_CORE_READ(victim, signal, live.counter) <= 0)
+		bpf_map_delete_elem(&tasks, &pid);
+	ev = channel_begin(LN_ABI_INJECTION, own.agent, by_pid, BPF_CORE_READ(by, pid));
+	if (!ev)
+		return;
+	ev->other.pid = pid;
+	BPF_CORE_READ_STR_INTO(&ev->other.comm, victim, comm);
+	emit_submit(ev, true);
+}
+
+/* Takes `victim` when a process of the tree traces it. One field read for what nobody traces. */
+static __always_inline void take_if_traced(const struct task_struct *victim)
+{
+	const struct ln_abi_task *owner;
+	const struct task_struct *tracer;
+
+	if (!BPF_CORE_READ(victim, ptrace))
+		return;
+	tracer = BPF_CORE_READ(victim, parent);
+	owner = tracked(BPF_CORE_READ(tracer, tgid));
+	if (owner)
+		take_victim(owner, tracer, victim);
+}
+
+/* Whether a process joined the tree alive just now: what it holds was there before. Two sweeps,
+ * because the first may be under way. */
+static __always_inline bool is_newcomer(__u32 pid)
+{
+	const __u32 *joined = bpf_map_lookup_elem(&newcomers, &pid);
+
+	return joined && *joined + 2 >= sweep_number;
+}
+
+#endif
