@@ -159,55 +159,76 @@ static void print_detail(const char *text)
 	putchar('\n');
 }
 
-static void tell_channels(struct doctor *d, struct ln_sensor *s)
+static void print_channel(const struct ln_channel_fact *c)
 {
-	const struct ln_channel_fact *c;
-	size_t n = s->ops->channels(s, &c);
+	bool seen = c->sight == LN_SIGHT_SEEN;
+	char detail[512];
+
+	snprintf(detail, sizeof(detail), "%s%s%s%s", c->by, c->by[0] && c->note[0] ? "; " : "",
+		 c->note, !seen && c->refusable ? "; refusable" : "");
+	printf("  %-*s %-*s ", NAME_WIDTH, c->name, SIGHT_WIDTH,
+	       seen && c->refusable ? "seen, refusable" : ln_sight_text(c->sight));
+	print_detail(detail);
+}
+
+/* A hook that is attached and did not fire sees nothing. */
+static void correct(struct ln_channel_fact *c, const struct ln_selftest *test)
+{
+	for (size_t i = 0; i < test->n; i++) {
+		const struct ln_probe_result *r = &test->results[i];
+
+		if (r->end != LN_PROBE_MISSED || strcmp(r->channel, c->name) != 0)
+			continue;
+		c->sight = LN_SIGHT_BLIND;
+		c->refusable = false;
+		c->by = "";
+		snprintf(c->note, sizeof(c->note),
+			 "attached, but the self-test (%s) was not caught", r->name);
+	}
+}
+
+static void tell_channels(struct doctor *d, struct ln_sensor *s, const struct ln_selftest *test)
+{
+	const struct ln_channel_fact *rows;
+	size_t n = s->ops->channels(s, &rows);
 
 	if (!d->json && n > 0)
 		puts("channels   each way out and what sees it here; block mode could refuse the "
 		     "refusable ones");
-	for (size_t i = 0; i < n; i++, c++) {
-		char detail[512];
+	for (size_t i = 0; i < n; i++) {
+		struct ln_channel_fact c = rows[i];
 
-		if (d->json) {
-			print_channel_json(c);
-			continue;
-		}
-		bool seen = c->sight == LN_SIGHT_SEEN;
-		snprintf(detail, sizeof(detail), "%s%s%s%s", c->by,
-			 c->by[0] && c->note[0] ? "; " : "", c->note,
-			 !seen && c->refusable ? "; refusable" : "");
-		printf("  %-*s %-*s ", NAME_WIDTH, c->name, SIGHT_WIDTH,
-		       seen && c->refusable ? "seen, refusable" : ln_sight_text(c->sight));
-		print_detail(detail);
+		correct(&c, test);
+		if (d->json)
+			print_channel_json(&c);
+		else
+			print_channel(&c);
 	}
 }
 
-static void tell_selftest(struct doctor *d, struct ln_sensor *s)
+static void tell_probe(struct doctor *d, const struct ln_probe_result *r)
 {
-	static const char *const NAMES[] = {"TCP connection", "UDP datagram"};
-	struct ln_selftest result = {0};
-	struct ln_error err = {0};
-	char text[96];
+	enum state state = STATE_MISSING;
+	char text[128] = "not tried: BLIND here";
 
-	_Static_assert(LN_ARRAY_SIZE(NAMES) == LN_SELFTEST_COUNT, "a name for each probe");
-	fflush(stdout);
-	if (ln_selftest_run(s, d->kind, &err, &result) < 0) {
-		tell(d, "self-test", "FAIL", STATE_FAILED, err.text);
-		return;
+	if (r->end == LN_PROBE_CAUGHT) {
+		state = STATE_OK;
+		snprintf(text, sizeof(text), "caught after %.2f ms",
+			 (double)r->latency_ns / LN_NS_PER_MS);
+	} else if (r->end == LN_PROBE_MISSED) {
+		state = STATE_FAILED;
+		snprintf(text, sizeof(text), "not caught within %d ms: linnet is blind here",
+			 LN_SELFTEST_TIMEOUT_MS);
+	} else if (r->end == LN_PROBE_UNTRIED) {
+		snprintf(text, sizeof(text), "cannot be tried here: %s", strerror(r->error));
 	}
-	for (int i = 0; i < LN_SELFTEST_COUNT; i++) {
-		if (result.probes[i].caught)
-			snprintf(text, sizeof(text), "caught after %.2f ms",
-				 (double)result.probes[i].latency_ns / LN_NS_PER_MS);
-		else
-			snprintf(text, sizeof(text),
-				 "not caught within %d ms: linnet is blind here",
-				 LN_SELFTEST_TIMEOUT_MS);
-		tell(d, "self-test", NAMES[i], result.probes[i].caught ? STATE_OK : STATE_FAILED,
-		     text);
-	}
+	tell(d, "self-test", r->name, state, text);
+}
+
+static void tell_selftest(struct doctor *d, const struct ln_selftest *test)
+{
+	for (size_t i = 0; i < test->n; i++)
+		tell_probe(d, &test->results[i]);
 	tell(d, "self-test", d->failed ? "FAIL" : "PASS", d->failed ? STATE_FAILED : STATE_OK, "");
 }
 
@@ -215,6 +236,7 @@ static void tell_sensor(struct doctor *d)
 {
 	struct ln_sensor *s = NULL;
 	const struct ln_sensor_config config = {0};
+	struct ln_selftest test = {0};
 	struct ln_error err = {0};
 	int r = ln_sensor_kind_check(d->kind, &err);
 
@@ -225,8 +247,13 @@ static void tell_sensor(struct doctor *d)
 		return;
 	}
 	tell_facts(d, s);
-	tell_channels(d, s);
-	tell_selftest(d, s);
+	fflush(stdout);
+	r = ln_selftest_run(s, d->kind, &err, &test);
+	tell_channels(d, s, &test);
+	if (r < 0)
+		tell(d, "self-test", "FAIL", STATE_FAILED, err.text);
+	else
+		tell_selftest(d, &test);
 	ln_sensor_free(&s);
 }
 
@@ -270,9 +297,9 @@ const struct ln_command ln_cmd_doctor = {
     .usage = "[--sensor=NAME] [--json]",
     .description =
 	"Tells which hooks this kernel offers and, for each way out, whether it is seen,\n"
-	"raises an alert on preparation only, or is BLIND here. Then it tests itself: a\n"
-	"connection of its own, in a private network namespace, must be\n"
-	"caught. Exits with 0 when it was, else with 1.\n",
+	"raises an alert on preparation only, or is BLIND here. Then it tests itself:\n"
+	"processes of its own, in a private network namespace, use what is not BLIND and\n"
+	"must be caught. Exits with 0 when they were, else with 1.\n",
     .options = OPTIONS,
     .examples = "  sudo linnet doctor\n"
 		"  sudo linnet doctor --json | jq 'select(.state != \"ok\")'\n"

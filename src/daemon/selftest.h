@@ -1,23 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Proof that the sensor is not blind: in a private network namespace a process of linnet's own
- * connects by TCP and sends a datagram by UDP to a listener outside its tree; the real sensor and
- * the real engine must tell both, with the right owner, as unexpected. */
+/* Proof that the sensor is not blind: processes of linnet's own use the ways out (probes.h) in a
+ * private network namespace, each from a process of a tracked tree; the real sensor and the real
+ * engine must tell each, with the right owner. What the sensor calls BLIND is not tried. */
 #ifndef LINNET_DAEMON_SELFTEST_H
 #define LINNET_DAEMON_SELFTEST_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "probes.h"
 #include "watch.h"
 
 #define LN_SELFTEST_TIMEOUT_MS 2000
 
-enum ln_selftest_probe { LN_SELFTEST_TCP, LN_SELFTEST_UDP, LN_SELFTEST_COUNT };
+enum ln_probe_end {
+	LN_PROBE_CAUGHT,
+	LN_PROBE_MISSED,  /* though something is attached that should have seen it */
+	LN_PROBE_BLIND,   /* not tried: nothing here sees it */
+	LN_PROBE_UNTRIED, /* this machine does not let it happen: `error` */
+};
+
+struct ln_probe_result {
+	const char *name;    /* of the probe */
+	const char *channel; /* the row of the sensor's table that it is about; NULL: it has none */
+	enum ln_probe_end end;
+	uint64_t latency_ns; /* from the call to the finding */
+	int error;
+};
 
 struct ln_selftest {
-	struct {
-		bool caught;
-		uint64_t latency_ns; /* from the call to the finding */
-	} probes[LN_SELFTEST_COUNT];
+	struct ln_probe_result results[LN_PROBES_MAX];
+	size_t n;
 };
 
 /* `s` is fresh: nothing else is watched by it. */

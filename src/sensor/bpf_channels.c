@@ -79,7 +79,7 @@ static const struct row {
      "another process can be made to send for the agent"},
     {"inbound connections, answered",
      {{LN_SIGHT_SEEN, false, "inet_sock_set_state, cgroup/bind4, cgroup/bind6"},
-      {LN_SIGHT_SEEN, false, "inet_sock_set_state", "TCP; a UDP server is not told"}},
+      {LN_SIGHT_SEEN, false, "inet_sock_set_state", "TCP only: no UDP server is told"}},
      "data that leaves as an answer to a peer is not seen"},
     {"redirection (NAT, VXLAN, tc)",
      {{LN_SIGHT_PREPARATION, false, "cap_capable", "using CAP_NET_ADMIN; no single flow"}},

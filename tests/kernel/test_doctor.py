@@ -107,6 +107,42 @@ def test_the_table_for_people_says_the_same():
         assert ("refusable" in words) == channels[name]["refusable"]
 
 
+# What the self-test does, and the way out that it proves.
+PROBES = {
+    "TCP connection, IPv4": "TCP connect",
+    "TCP connection, IPv6": "TCP connect",
+    "UDP datagram, connected": "UDP connect",
+    "UDP datagram, sendto": "UDP sendto, sendmsg",
+    "UDP-Lite datagram": "UDP-Lite, SCTP, DCCP, ping",
+    "ping socket": "UDP-Lite, SCTP, DCCP, ping",
+    "raw socket": "raw IP sockets",
+    "packet socket": "packet sockets, AF_XDP",
+    "UNIX socket": "UNIX sockets to outside",
+    "tunnel device": "tunnel devices (TUN, TAP)",
+    "privilege": "redirection (NAT, VXLAN, tc)",
+    "listening socket": "inbound connections, answered",
+    "inbound connection": "inbound connections, answered",
+    "injection by ptrace": "ptrace, writing foreign memory",
+}
+
+
+def test_whatever_is_not_blind_is_proved():
+    records = json_records()
+    channels = channels_of(records)
+    tried = {r["name"]: r for r in records if r["section"] == "self-test"}
+    assert tried.pop("PASS")["state"] == "ok"
+    assert list(tried) == list(PROBES)
+    for name, result in tried.items():
+        if channels[PROBES[name]]["sight"] == "BLIND":
+            assert result["note"] == "not tried: BLIND here", result
+        elif result["note"].startswith("cannot be tried here: "):
+            assert name in ("UDP-Lite datagram", "tunnel device"), result
+        else:
+            assert result["state"] == "ok" and result["note"].startswith("caught after "), result
+    for name in list(PROBES)[:4]:
+        assert tried[name]["state"] == "ok"
+
+
 def test_polling_has_a_table_of_its_own():
     channels = channels_of(json_records("--sensor=poll"))
     assert {n for n, row in channels.items() if row["sight"] != "BLIND"} == {
