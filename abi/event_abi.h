@@ -24,6 +24,7 @@
 #define LN_ABI_CGROUP_MAX    1024 /* path components of a cgroup, leaf first, NUL after each */
 #define LN_ABI_UNIX_MAX      108  /* sun_path */
 #define LN_ABI_COMM_MAX      16
+#define LN_ABI_LINEAGE_MAX   65536 /* processes whose parent went during adoption */
 
 #define LN_ABI_LISTENERS_MAX    4096 /* of the trees, as members of a SO_REUSEPORT group */
 #define LN_ABI_TREE_CLIENTS_MAX 4096 /* loopback connections between connect and accept */
@@ -56,6 +57,7 @@ enum ln_abi_lost {
 	LN_ABI_LOST_SOCKETS,  /* no socket storage: a flow has no close or counts */
 	LN_ABI_LOST_DNS,      /* a DNS message too long, fragmented or unreadable */
 	LN_ABI_LOST_VERDICTS, /* wake-up map refused an entry: only latency suffers */
+	LN_ABI_LOST_LINEAGE,  /* adoption: a family too large or too deep, a child is not watched */
 	LN_ABI_LOST_COUNT,
 };
 
@@ -104,7 +106,11 @@ struct ln_abi_exec {
 };
 _Static_assert(sizeof(struct ln_abi_exec) == 40, "abi");
 
-/* A cgroup in which a process of the tree was seen for the first time. */
+/* A cgroup in which a process of the tree was seen for the first time; or this process has come
+ * there from another one. */
+#define LN_ABI_CGROUP_UNCOVERED 0x1 /* packets of sockets that are made there are not seen */
+#define LN_ABI_CGROUP_CUT       0x2 /* the path was longer than told */
+#define LN_ABI_CGROUP_MOVED     0x4 /* came there without an exec: moved, or born there */
 struct ln_abi_cgroup {
 	struct ln_abi_header h;
 	__u64 id;
@@ -205,7 +211,6 @@ enum ln_abi_channel {
 #define LN_ABI_CHANNEL_ABSTRACT  0x4  /* UNIX_SOCKET: path starts after the NUL */
 #define LN_ABI_CHANNEL_REFUSED   0x8  /* the guard did not let it happen */
 #define LN_ABI_CHANNEL_EXISTING  0x10 /* was there before the watch began */
-#define LN_ABI_CHANNEL_READ      0x20 /* PRIVILEGE: the system call can only look */
 
 struct ln_abi_channel_event {
 	struct ln_abi_header h;
@@ -221,7 +226,7 @@ struct ln_abi_channel_event {
 	struct ln_abi_party other;
 	struct ln_abi_flow flow; /* family 0: no addresses */
 	char path[LN_ABI_UNIX_MAX];
-	__u32 held_back; /* PRIVILEGE: how often it was used before without a word */
+	__u32 pad;
 };
 _Static_assert(sizeof(struct ln_abi_channel_event) == 240, "abi");
 
@@ -249,28 +254,23 @@ struct ln_abi_dns {
 };
 _Static_assert(sizeof(struct ln_abi_dns) == 88, "abi");
 
+/* Why a living process is taken as one of the tree. */
+enum ln_abi_kin {
+	LN_ABI_KIN_DESCENT, /* its parents lead to the tree */
+	LN_ABI_KIN_SESSION, /* orphan: the leader of its session is of the tree */
+	LN_ABI_KIN_GROUP,   /* orphan: so is the leader of its process group */
+	LN_ABI_KIN_CGROUP,  /* orphan: nobody but the tree is in its cgroup */
+	LN_ABI_KIN_COUNT,
+};
+
 /* What the adoption iterator writes: a process that lived before the watch began. */
 struct ln_abi_seed {
 	__u32 pid;
 	__u32 parent;
 	__u32 agent;
-	__u32 pad;
+	__u32 kin; /* enum ln_abi_kin */
 };
 _Static_assert(sizeof(struct ln_abi_seed) == 16, "abi");
-
-/* What a walk over all descriptors looks for. */
-enum ln_abi_sweep {
-	LN_ABI_SWEEP_NEWS,  /* what the tree holds and did not make: writes ln_abi_channel_event */
-	LN_ABI_SWEEP_FIRST, /* the same, when a watch begins: all of it was there before */
-	LN_ABI_SWEEP_HOLDERS, /* who else holds what was found: writes ln_abi_holder */
-};
-
-/* A process outside the tree that holds a socket which the tree received. */
-struct ln_abi_holder {
-	__u64 cookie;
-	struct ln_abi_party who;
-};
-_Static_assert(sizeof(struct ln_abi_holder) == 32, "abi");
 
 /* Value of the tracked-tree map, key: thread-group id. */
 struct ln_abi_task {
@@ -279,6 +279,16 @@ struct ln_abi_task {
 	__u64 since_ns;
 };
 _Static_assert(sizeof(struct ln_abi_task) == 16, "abi");
+
+/* Only during adoption, key: thread-group id of a process of the tree that is ending, or of a child
+ * that it left. */
+struct ln_abi_lineage {
+	__u32 agent;
+	__u32 parent;
+	__u32 kin;
+	__u32 taken; /* it was put into the tracked-tree map then, and not told */
+};
+_Static_assert(sizeof(struct ln_abi_lineage) == 16, "abi");
 
 /* Key and value of the wake-up cache: written by user space after a verdict, read in kernel. */
 struct ln_abi_dest {

@@ -3,7 +3,7 @@
 #ifndef LINNET_FLOW_BPF_H
 #define LINNET_FLOW_BPF_H
 
-#include "emit.bpf.h"
+#include "cgroup.bpf.h"
 
 /* At first sight a destination is quiet for this long: the reader is awake by then. */
 #define FIRST_SIGHT_NS (100ULL * 1000 * 1000)
@@ -36,8 +36,6 @@ static __always_inline bool addr_is_loopback(__u8 family, const __u8 *addr)
 	return words[0] == 0 && words[1] == bpf_cpu_to_be64(1);
 }
 
-#define CGROUP_DEPTH_MAX 16
-
 /* The best guess before 5.16: most sockets are used where they were made. */
 static __always_inline bool current_is_covered(void)
 {
@@ -58,21 +56,12 @@ static __always_inline bool current_is_covered(void)
 static __always_inline bool socket_is_covered(const void *sock)
 {
 	const struct sock *sk;
-	struct cgroup *cgroup;
 
 	if (!bpf_core_field_exists(struct sock_cgroup_data, cgroup))
 		return current_is_covered();
 	/* A plain number to the verifier: it lets nobody look into a bpf_sock. */
 	bpf_probe_read_kernel(&sk, sizeof(sk), &sock);
-	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	for (int i = 0; cgroup && i < CGROUP_DEPTH_MAX; i++) {
-		__u64 id = BPF_CORE_READ(cgroup, kn, id);
-
-		if (bpf_map_lookup_elem(&covered_cgroups, &id))
-			return true;
-		cgroup = (struct cgroup *)BPF_CORE_READ(cgroup, self.parent);
-	}
-	return false;
+	return cgroup_is_covered(BPF_CORE_READ(sk, sk_cgrp_data.cgroup));
 }
 
 /* One IPv6 address as the four words of a hook context → family and bytes, ::ffff:a.b.c.d → IPv4,

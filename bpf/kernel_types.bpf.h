@@ -21,6 +21,8 @@ typedef _Bool bool;
 #define SOCK_STREAM  1
 #define SOCK_DGRAM   2
 #define SOCK_DONE    1 /* bit of skc_flags, include/net/sock.h; the same since 2.6 */
+#define E2BIG        7
+#define EEXIST       17
 #define ECONNRESET   104
 #define ETIMEDOUT    110
 #define ECONNREFUSED 111
@@ -42,19 +44,9 @@ struct qstr {
 	const unsigned char *name;
 };
 
-struct super_block {
-	unsigned long s_magic;
-};
-
 struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
-	struct super_block *d_sb;
-};
-
-struct inode {
-	unsigned short i_mode;
-	__u32 i_rdev;
 };
 
 struct vfsmount {
@@ -74,9 +66,6 @@ struct path {
 
 struct file {
 	struct path f_path;
-	unsigned int f_mode;
-	void *private_data;
-	struct inode *f_inode;
 };
 
 struct linux_binprm {
@@ -84,14 +73,8 @@ struct linux_binprm {
 };
 
 struct mm_struct {
-	struct task_struct *owner; /* only with CONFIG_MEMCG: ask bpf_core_field_exists first */
 	unsigned long arg_start;
 	unsigned long arg_end;
-};
-
-struct signal_struct {
-	atomic_t live;
-	int group_exit_code;
 };
 
 struct upid {
@@ -103,74 +86,39 @@ struct pid {
 	struct upid numbers[1];
 };
 
-struct ns_common {
-	unsigned int inum;
+enum pid_type {
+	PIDTYPE_PID,
+	PIDTYPE_TGID,
+	PIDTYPE_PGID,
+	PIDTYPE_SID,
+	PIDTYPE_MAX,
 };
 
-struct user_namespace {
-	struct user_namespace *parent;
-	struct ns_common ns;
-};
-
-struct cred {
-	struct user_namespace *user_ns;
+struct signal_struct {
+	atomic_t live;
+	struct pid *pids[PIDTYPE_MAX];
+	int group_exit_code;
 };
 
 struct list_head {
 	struct list_head *next;
 };
 
-struct thread_info {
-	__u32 status; /* x86 only */
-};
-
-struct io_ring_ctx {
-	struct mm_struct *mm_account;
-};
-
-struct io_uring_task {
-	struct file *registered_rings[16];
-};
-
-struct kernel_siginfo {
-	int si_code;
-};
-
-/* What the current system call began with. */
-#if defined(__TARGET_ARCH_x86)
-struct pt_regs {
-	unsigned long dx;
-	unsigned long si;
-	unsigned long di;
-	unsigned long orig_ax;
-};
-#elif defined(__TARGET_ARCH_arm64)
-struct pt_regs {
-	__u64 regs[31];
-	__u64 pstate;
-	__u64 orig_x0;
-	int syscallno;
-};
-#endif
+struct css_set;
 
 struct task_struct {
-	struct thread_info thread_info;
-	unsigned int flags;
-	struct list_head ptraced;
-	struct list_head ptrace_entry;
-	const struct cred *cred;
-	struct io_uring_task *io_uring;
 	int pid;
 	int tgid;
-	unsigned int ptrace;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	int exit_code;
 	struct task_struct *real_parent;
-	struct task_struct *parent; /* who traces it; else real_parent */
+	struct list_head children; /* each thread's own */
+	struct list_head sibling;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	char comm[16];
+	struct css_set *cgroups;
 };
 
 struct net {
@@ -183,6 +131,12 @@ typedef struct {
 
 struct kernfs_node {
 	__u64 id;
+	const char *name;
+	struct kernfs_node *parent;
+};
+
+struct kernfs_node___new { /* since 6.15 */
+	struct kernfs_node *__parent;
 };
 
 struct cgroup_subsys_state {
@@ -193,6 +147,10 @@ struct cgroup {
 	struct cgroup_subsys_state
 	    self; /* the first member: a pointer to one is one to the other */
 	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp; /* in the v2 hierarchy, also where nobody mounted it */
 };
 
 struct sock_cgroup_data {
@@ -230,7 +188,6 @@ struct sock_reuseport {
 
 struct sock {
 	struct sock_common __sk_common;
-	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
 	__u8 sk_userlocks;
@@ -244,7 +201,6 @@ struct inet_sock {
 };
 
 struct socket {
-	short type;
 	struct sock *sk;
 };
 
@@ -279,15 +235,6 @@ struct bpf_iter__task_file {
 	struct task_struct *task;
 	__u32 fd;
 	struct file *file;
-};
-
-struct bpf_map;
-
-struct bpf_iter__bpf_map_elem {
-	struct bpf_iter_meta *meta;
-	struct bpf_map *map;
-	void *key;
-	void *value;
 };
 
 #pragma clang attribute pop

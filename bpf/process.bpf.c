@@ -2,13 +2,13 @@
 /* The tracked tree: fork adds, exec describes, exit of the last thread removes. All three run in
  * the context of the task itself; the child cannot run before on_fork has returned
  * (kernel/fork.c, kernel_clone: trace_sched_process_fork before wake_up_new_task). */
-#include "victim.bpf.h"
+#include "cgroup.bpf.h"
+#include "tree.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 #define PATH_DEPTH_MAX 64
 #define NAME_MAX_      256
-#define PID_LEVELS_MAX 32 /* include/linux/pid_namespace.h, MAX_PID_NS_LEVEL */
 
 struct exec_scratch {
 	struct ln_abi_exec ev;
@@ -25,13 +25,12 @@ struct {
 	__type(value, struct exec_scratch);
 } exec_buffers SEC(".maps");
 
-/* The number that the process has for itself: in the deepest of its pid namespaces. */
-static __always_inline __u32 ns_pid(struct task_struct *task)
+/* Out of line, for on_fork alone: what only happens while a living tree is being adopted. Whether
+ * the caller is kin to it, though not known yet; the number of the child means nobody else. */
+static __noinline __u32 fork_by_kin(__u32 child_pid)
 {
-	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	__u32 level = BPF_CORE_READ(pid, level);
-
-	return BPF_CORE_READ(pid, numbers[level & (PID_LEVELS_MAX - 1)].nr);
+	bpf_map_delete_elem(&lineage, &child_pid);
+	return kin_find(bpf_get_current_task());
 }
 
 /* The first argument is `current`, also for CLONE_PARENT. A thread has the tgid of its group. */
@@ -43,29 +42,31 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	struct ln_abi_fork *ev;
 	__u64 now_ns;
 
+	if (parent_pid == child_pid)
+		return 0;
 	owner = bpf_map_lookup_elem(&tasks, &parent_pid);
-	if (!owner && parent->ptrace) {
-		take_if_traced(parent);
-		owner = bpf_map_lookup_elem(&tasks, &parent_pid);
-	}
-	if (!owner || parent_pid == child_pid)
+	if (owner)
+		task.agent = owner->agent;
+	else if (cfg_adopting)
+		task.agent = fork_by_kin(child_pid);
+	if (!task.agent)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
-	task.agent = owner->agent;
 	task.parent = parent_pid;
 	task.since_ns = now_ns;
-	if (bpf_map_update_elem(&tasks, &child_pid, &task, BPF_ANY)) {
-		/* Not told as a child: nobody would ever tell its end. */
-		count_lost(LN_ABI_LOST_TASKS);
+	/* Not told as a child when there is no room: nobody would ever tell its end. */
+	if (!tree_add(child_pid, &task))
 		return 0;
-	}
 	ev = emit_reserve(struct ln_abi_fork);
-	if (!ev)
-		return 0;
-	fill_header(&ev->h, LN_ABI_FORK, task.agent, now_ns, parent_pid, parent->pid);
-	ev->child = child_pid;
-	ev->child_ns_pid = ns_pid(child);
-	emit_submit(ev, false);
+	if (ev) {
+		fill_header(&ev->h, LN_ABI_FORK, task.agent, now_ns, parent_pid, parent->pid);
+		ev->child = child_pid;
+		ev->child_ns_pid = ns_pid(child);
+		emit_submit(ev, false);
+	}
+	/* clone3(2), CLONE_INTO_CGROUP. */
+	if (child->cgroups != parent->cgroups)
+		cgroup_tell((__u64)BPF_CORE_READ(child, group_leader), task.agent, true);
 	return 0;
 }
 
@@ -142,12 +143,14 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	s->ev.args_len = len;
 	s->ev.ns_pid = ns_pid(task);
 	s->ev.cgroup_id = bpf_get_current_cgroup_id();
+	cgroup_tell(bpf_get_current_task(), owner->agent, false);
 	emit_copy(s, sizeof(s->ev) + exe_len + len, false);
 	return 0;
 }
 
 /* Fires for each thread; do_exit has lowered signal->live before (kernel/exit.c), so the last one
- * sees zero, also when the group's leader died long ago. */
+ * sees zero, also when the group's leader died long ago. During adoption each thread leaves its own
+ * children behind. */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
@@ -157,10 +160,17 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	__u32 agent;
 	int code;
 
+	if (cfg_adopting) {
+		__u64 at = bpf_get_current_task();
+		__u64 kin = owner ? owner->agent : kin_find(at);
+
+		if (kin)
+			kin_leave(at, kin);
+	}
 	if (!owner || BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
 	agent = owner->agent;
-	bpf_map_delete_elem(&tasks, &pid);
+	tree_remove(pid);
 	ev = emit_reserve(struct ln_abi_exit);
 	if (!ev)
 		return 0;

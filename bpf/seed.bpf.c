@@ -2,6 +2,7 @@
 /* Adoption: iterators that take what lived before the watch began. They run after the fork, exit
  * and connect hooks are live, and user space runs them until nothing new is found. */
 #include "listen.bpf.h"
+#include "tree.bpf.h"
 
 /* Told through the iterator's own output, not the ring: user space reads it while it may still look
  * into /proc. */
@@ -10,33 +11,20 @@ int on_seed_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct ln_abi_seed record = {};
-	struct ln_abi_task *owner, own = {};
-	__u32 pid, parent;
+	__u64 at, kin;
 
 	if (!task)
 		return 0;
-	pid = task->tgid;
-	if (bpf_map_lookup_elem(&tasks, &pid))
+	record.pid = task->tgid;
+	if (bpf_map_lookup_elem(&tasks, &record.pid))
 		return 0;
-	parent = BPF_CORE_READ(task, real_parent, tgid);
-	owner = bpf_map_lookup_elem(&tasks, &parent);
-	if (!owner || BPF_CORE_READ(task, signal, live.counter) <= 0)
+	at = (__u64)BPF_CORE_READ(task, group_leader);
+	kin = kin_find(at);
+	record.parent = BPF_CORE_READ(task, real_parent, tgid);
+	if (!kin || !kin_take(at, kin, record.parent, false))
 		return 0;
-	own.agent = owner->agent;
-	own.parent = parent;
-	own.since_ns = bpf_ktime_get_ns();
-	if (bpf_map_update_elem(&tasks, &pid, &own, BPF_ANY)) {
-		count_lost(LN_ABI_LOST_TASKS);
-		return 0;
-	}
-	/* It may have gone through on_exit meanwhile: then nobody would remove the entry. */
-	if (BPF_CORE_READ(task, signal, live.counter) <= 0) {
-		bpf_map_delete_elem(&tasks, &pid);
-		return 0;
-	}
-	record.pid = pid;
-	record.parent = parent;
-	record.agent = own.agent;
+	record.agent = kin;
+	record.kin = kin >> 32;
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }

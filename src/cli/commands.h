@@ -28,7 +28,6 @@ enum {
 	LN_OPT_LOG,
 	LN_OPT_USER,
 	LN_OPT_SHOW_ARGS,
-	LN_OPT_DEEP,
 	LN_OPT_FAIL_ON_ALERT,
 	LN_OPT_STRICT,
 	LN_OPT_JSON,
@@ -41,9 +40,6 @@ enum {
 	    {"log", LN_OPT_LOG, "FILE",                                                            \
 	     "append the connection log to FILE instead of a new file in\n"                        \
 	     "/var/log/linnet (root) or $XDG_STATE_HOME/linnet"},                                  \
-	    {"deep", LN_OPT_DEEP, NULL,                                                            \
-	     "look at every send on the host too: sockets that the agent was given\n"              \
-	     "are seen at once; costs each send about 5 %"},                                       \
 	    {"show-args", LN_OPT_SHOW_ARGS, NULL,                                                  \
 	     "do not redact arguments that look like secrets"},                                    \
 	    {"fail-on-alert", LN_OPT_FAIL_ON_ALERT, "[CODE]",                                      \
@@ -56,7 +52,7 @@ enum {
 
 struct ln_watch_args {
 	const char *policy_file, *sensor, *log, *user;
-	bool deep, show_args, quiet, verbose;
+	bool show_args, quiet, verbose;
 	int alert_code;
 };
 /* Takes the command line up to its first argument. False: *ret_status is the exit status. */

@@ -35,9 +35,6 @@ static bool take(struct ln_options *o, struct ln_watch_args *a, int id, const ch
 	case LN_OPT_USER:
 		a->user = value;
 		break;
-	case LN_OPT_DEEP:
-		a->deep = true;
-		break;
 	case LN_OPT_SHOW_ARGS:
 		a->show_args = true;
 		break;
@@ -73,10 +70,6 @@ bool ln_watch_args_parse(struct ln_options *o, struct ln_watch_args *ret, int *r
 	if (!ln_sensor_kind_find(a.sensor)) {
 		*ret_status = ln_options_wrong(
 		    o->command, "there is no sensor \"%s\"; take bpf or poll", a.sensor);
-		return false;
-	}
-	if (a.deep && strcmp(a.sensor, "bpf") != 0) {
-		*ret_status = ln_options_wrong(o->command, "--deep needs the bpf sensor");
 		return false;
 	}
 	if (a.quiet && a.verbose) {
@@ -171,7 +164,6 @@ bool ln_watch_args_apply(const struct ln_watch_args *a, const char *fallback_nam
 	    .quiet = a->quiet,
 	    .color = want_color(),
 	    .show_args = a->show_args,
-	    .deep = a->deep,
 	    .cgroup_fd = -1,
 	};
 	*ret_policy = policy;

@@ -83,17 +83,17 @@ static int open_as_agent(pid_t pid, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-/* A user namespace that cannot be looked at counts as another one. */
-static bool is_foreign(pid_t pid)
+/* Whether the process is in another namespace of this kind; yes when that cannot be seen. */
+static bool is_elsewhere(pid_t pid, const char *kind)
 {
-	char path[32];
+	char ours[32], path[32];
 	struct stat own, its;
 
 	if (pid == 0)
 		return false;
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-	return stat("/proc/self/ns/user", &own) < 0 || stat(path, &its) < 0 ||
-	       own.st_ino != its.st_ino;
+	snprintf(ours, sizeof(ours), "/proc/self/ns/%s", kind);
+	snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, kind);
+	return stat(ours, &own) < 0 || stat(path, &its) < 0 || own.st_ino != its.st_ino;
 }
 
 int ln_agent_file_read(pid_t pid, const char *path, size_t max, struct ln_agent_file *ret)
@@ -117,7 +117,8 @@ int ln_agent_file_read(pid_t pid, const char *path, size_t max, struct ln_agent_
 	f.text[f.len] = '\0';
 	f.owner = st.st_uid;
 	f.mode = st.st_mode;
-	f.foreign = is_foreign(pid);
+	f.foreign = is_elsewhere(pid, "user");
+	f.own_mounts = is_elsewhere(pid, "mnt");
 	*ret = f;
 	return 0;
 }
@@ -135,7 +136,9 @@ bool ln_agent_file_trusted(const struct ln_agent_file *f, uid_t agent_uid)
 
 bool ln_agent_file_forgeable(const struct ln_agent_file *f, uid_t agent_uid)
 {
-	return agent_uid != 0 && (f->owner == agent_uid || f->foreign || (f->mode & S_IWOTH));
+	if (agent_uid == 0)
+		return f->own_mounts;
+	return f->owner == agent_uid || f->foreign || (f->mode & S_IWOTH);
 }
 
 static int make_dir(const char *path, struct ln_error *err)

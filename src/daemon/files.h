@@ -21,7 +21,8 @@ struct ln_agent_file {
 	bool cut; /* longer than the bound: what came after the last whole line is not there */
 	uid_t owner;
 	mode_t mode;
-	bool foreign; /* the process is in another user namespace, where it may be root */
+	bool foreign;    /* the process is in another user namespace, where it may be root */
+	bool own_mounts; /* it is in another mount namespace than linnet */
 };
 
 /* `path` as the process `pid` sees it (inside its root directory), or as linnet does for pid 0.
@@ -31,8 +32,9 @@ void ln_agent_file_done(struct ln_agent_file *f);
 /* Whether an agent of this uid could have written the file: then it may name, but not grant. */
 bool ln_agent_file_trusted(const struct ln_agent_file *f, uid_t agent_uid);
 
-/* Whether an agent of this uid, not root, could have written it. Weaker than the above: the file
- * may belong to a service (systemd-resolved owns its resolv.conf). */
+/* Whether an agent of this uid could have written it. Weaker than the above: the file may belong to
+ * a service (systemd-resolved owns its resolv.conf). Root's is only doubted where there is a better
+ * one, outside its container. */
 bool ln_agent_file_forgeable(const struct ln_agent_file *f, uid_t agent_uid);
 
 /* Opens the connection log for appending. `path` NULL: a new file in the default directory, named

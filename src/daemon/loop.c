@@ -261,16 +261,20 @@ static int on_left_behind(sd_event_source *s, uint64_t usec, void *user)
 
 static bool is_over(const struct loop *l)
 {
-	if (!l->agent_started)
+	bool ended = ln_watch_tree_ended(l->watch), lost = ln_watch_lost(l->watch) > 0;
+	uint64_t living = 0;
+	bool counted = ln_watch_living_now(l->watch, &living);
+
+	/* A birth or an exit may be among the events that were lost: then the kernel's own count
+	 * of the tree has the last word, both ways. */
+	if (!l->agent_started || living > 0)
 		return false;
-	/* The cgroup has the last word where there is one: a birth or an exit may be among the
-	 * events that were lost, and a process closes its connections after its exit was told. */
+	/* The cgroup where there is one, too: it knows a child for which the table of the tree had
+	 * no room, and a process closes its connections after its exit was told. */
 	if (ln_watch_cgroup_fd(l->watch) >= 0)
-		return l->cgroup_emptied &&
-		       (ln_watch_tree_ended(l->watch) || ln_watch_lost(l->watch) > 0);
-	if (ln_watch_tree_ended(l->watch))
-		return true;
-	return l->pids_left == 0 && ln_watch_living(l->watch) == 0;
+		return l->cgroup_emptied && (ended || lost);
+	return ended ||
+	       (l->pids_left == 0 && (ln_watch_living(l->watch) == 0 || (counted && lost)));
 }
 
 static int on_linger(sd_event_source *s, uint64_t usec, void *user)

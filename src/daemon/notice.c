@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "watch_impl.h"
 
 #define GAPS_MAX 64
@@ -126,4 +127,26 @@ void ln_watch_tell_gaps(const struct ln_watch *w)
 		ln_log(LN_LOG_NOTICE,
 		       "GAP: the agent runs as root and could switch linnet off; run it as another "
 		       "user");
+}
+
+/* Each cgroup once; a flood of them is in the log. */
+void ln_watch_tell_uncovered(struct ln_watch *w, const struct ln_event *ev)
+{
+	struct ln_buf path = {0};
+
+	for (size_t i = 0; i < w->n_uncovered; i++)
+		if (w->uncovered[i] == ev->cgroup.id)
+			return;
+	if (w->n_uncovered == UNCOVERED_MAX)
+		return;
+	w->uncovered[w->n_uncovered++] = ev->cgroup.id;
+	ln_text_escape(&path, ev->cgroup.path, ev->cgroup.path_len);
+	ln_log(
+	    LN_LOG_WARNING,
+	    "GAP: process %u of the agent is now in the cgroup %s: of sockets that it makes there, "
+	    "datagrams are told when they are sent to a name or connected, without counts; their "
+	    "DNS answers, and raw, ping and UDP-Lite packets, are not seen%s",
+	    ev->pid, ln_buf_text(&path),
+	    w->n_uncovered == UNCOVERED_MAX ? " (further cgroups stand in the log only)" : "");
+	ln_buf_done(&path);
 }

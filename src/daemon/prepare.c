@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -79,7 +81,6 @@ static int make_sensor(struct ln_watch *w, struct ln_error *err)
 	const struct ln_sensor_config config = {
 	    .dns_ports = ports,
 	    .n_dns_ports = n,
-	    .launcher = (uint32_t)getppid(),
 	    .deep = w->c.deep,
 	    .guard = w->c.guard,
 	};
@@ -122,7 +123,19 @@ static int netns_cookie(uint64_t *ret)
 	return 0;
 }
 
-/* An attached agent may live in another network namespace: asked from inside it. */
+/* Whether the namespace belongs to linnet's user namespace: then making addresses in it takes a
+ * privilege that containers do not have. */
+static bool is_ours(int ns_fd)
+{
+	LN_AUTO_CLOSE int owner = ioctl(ns_fd, NS_GET_USERNS);
+	struct stat own, its;
+
+	return owner >= 0 && stat("/proc/self/ns/user", &own) == 0 && fstat(owner, &its) == 0 &&
+	       own.st_ino == its.st_ino;
+}
+
+/* An attached agent may live in another network namespace: asked from inside it. What is returned
+ * is the one whose resolvers can be trusted. */
 static int netns_cookie_of(pid_t pid, uint64_t *ret)
 {
 	char path[32];
@@ -135,6 +148,14 @@ static int netns_cookie_of(pid_t pid, uint64_t *ret)
 		return -errno;
 	if (here.st_ino == there.st_ino)
 		return netns_cookie(ret);
+	if (!is_ours(its)) {
+		ln_log(
+		    LN_LOG_WARNING,
+		    "the agent's network namespace belongs to a user namespace of its own, where "
+		    "any address can be anybody's: no answer of a resolver in there is trusted, "
+		    "only linnet's own look-ups");
+		return netns_cookie(ret);
+	}
 	if (setns(its, CLONE_NEWNET) < 0)
 		return -errno;
 	int r = netns_cookie(ret);

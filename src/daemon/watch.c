@@ -64,6 +64,10 @@ void ln_watch_event(const struct ln_event *ev, void *user)
 	case LN_EVENT_EXEC:
 		w->seen = true;
 		break;
+	case LN_EVENT_CGROUP:
+		if (ev->cgroup.uncovered)
+			ln_watch_tell_uncovered(w, ev);
+		break;
 	default:
 		break;
 	}
@@ -233,6 +237,14 @@ size_t ln_watch_open_flows(const struct ln_watch *w)
 size_t ln_watch_living(const struct ln_watch *w)
 {
 	return ln_engine_living(w->engine);
+}
+
+bool ln_watch_living_now(const struct ln_watch *w, uint64_t *ret)
+{
+	if (!w->sensor->ops->living)
+		return false;
+	*ret = w->sensor->ops->living(w->sensor);
+	return true;
 }
 
 static struct ln_engine_summary sums(const struct ln_watch *w)

@@ -77,7 +77,9 @@ bool ln_watch_root_ended(const struct ln_watch *w);
 /* No process of the tree is left, as far as the events say. */
 bool ln_watch_tree_ended(const struct ln_watch *w);
 size_t ln_watch_open_flows(const struct ln_watch *w);
-size_t ln_watch_living(const struct ln_watch *w);
+size_t ln_watch_living(const struct ln_watch *w); /* as far as the events say */
+/* The same as the kernel counts them. False: the sensor cannot know. */
+bool ln_watch_living_now(const struct ln_watch *w, uint64_t *ret);
 uint64_t ln_watch_lost(const struct ln_watch *w);
 /* Hands out what is still there, then the summary. */
 void ln_watch_finish(struct ln_watch *w);

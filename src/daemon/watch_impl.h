@@ -10,7 +10,8 @@
 #include "sensor/lookup.h"
 #include "watch.h"
 
-#define SINKS_MAX 2
+#define SINKS_MAX     2
+#define UNCOVERED_MAX 8
 
 /* What the last inspection found. */
 struct ln_inspection {
@@ -47,6 +48,8 @@ struct ln_watch {
 	uint64_t netns; /* cookie of the agent's network namespace; 0 unknown */
 	bool seen;      /* some process of the tree was told */
 	bool root_ended;
+	uint64_t uncovered[UNCOVERED_MAX]; /* ids of cgroups that a person was told of */
+	size_t n_uncovered;
 	struct ln_inspection self;
 };
 
@@ -62,8 +65,10 @@ int ln_watch_start_lookups(struct ln_watch *w, struct ln_error *err);
 /* inspect.c: remembers which file the log is. */
 void ln_watch_note_log(struct ln_watch *w);
 
-/* notice.c: what a person is told when the watch begins. */
+/* notice.c: what a person is told of the watch itself. */
 void ln_watch_tell_header(struct ln_watch *w);
 void ln_watch_tell_gaps(const struct ln_watch *w);
+/* The tree has come to a cgroup where its packets are not seen. */
+void ln_watch_tell_uncovered(struct ln_watch *w, const struct ln_event *ev);
 
 #endif

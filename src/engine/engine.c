@@ -247,6 +247,12 @@ static void take_cgroup(struct ln_engine *e, const struct ln_event *ev)
 		ln_losses_add(e, ev->agent, "too many cgroups: one has no path here",
 			      evicted - e->cgroups_evicted);
 	e->cgroups_evicted = evicted;
+	if (ev->cgroup.moved || ev->cgroup.uncovered) {
+		struct ln_finding f = ln_engine_finding(e, ev, LN_FINDING_PROCESS);
+
+		f.uncovered = ev->cgroup.uncovered;
+		ln_engine_emit(e, &f);
+	}
 }
 
 void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)

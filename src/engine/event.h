@@ -102,10 +102,8 @@ struct ln_channel {
 	uint8_t family; /* AF_* */
 	uint8_t type;   /* SOCK_* */
 	uint32_t number;
-	uint32_t held_back;  /* PRIVILEGE: how often it was used before without a word */
 	const char *syscall; /* static text; NULL unknown */
 	bool own_ns, same_tree, abstract, refused, existing;
-	bool read_only; /* PRIVILEGE: the system call can only look */
 	uint64_t cookie;
 	struct ln_party other;
 	const struct ln_flow *flow; /* NULL: no addresses */
@@ -170,6 +168,8 @@ struct ln_event {
 			uint64_t id;
 			const char *path; /* "/system.slice/x.service", raw */
 			size_t path_len;
+			bool moved;     /* pid came there from another one, or was born there */
+			bool uncovered; /* packets of sockets made there are not seen */
 		} cgroup;
 		struct {
 			const char *what; /* "a probe was detached: cgroup/connect4" */

@@ -15,7 +15,7 @@ enum ln_finding_kind {
 	LN_FINDING_DNS_QUERY,
 	LN_FINDING_DNS_ANSWER,
 	LN_FINDING_NAME,    /* own look-up or hosts: evidence that grants */
-	LN_FINDING_PROCESS, /* fork, adopt, exec, exit: see event_kind */
+	LN_FINDING_PROCESS, /* fork, adopt, exec, exit, cgroup: see event_kind */
 	LN_FINDING_REPEATS, /* how often a violation that was told has come again */
 	LN_FINDING_WIRE,    /* named and real destination differ; judged by the real one */
 	LN_FINDING_CHANNEL, /* see channel->kind */
@@ -86,6 +86,7 @@ struct ln_finding {
 	uint64_t repeat_of; /* FLOW_OPEN that repeats a told violation: which repetition, 1… */
 	uint32_t child;     /* PROCESS, fork */
 	int exit_status;    /* PROCESS, exit */
+	bool uncovered;     /* PROCESS, cgroup: packets of sockets made there are not seen */
 	const struct ln_name_evidence *evidence; /* NAME */
 	struct ln_addr addr;                     /* NAME */
 };

@@ -101,6 +101,8 @@ struct ln_engine {
 	struct ln_name_evidence named[2 * LN_NAMES_PER_ADDR];
 	struct ln_addr answers[LN_DNS_ADDRS_MAX];
 	struct ln_buf reason, hint, subject, same;
+	const struct ln_rule *reason_rule; /* of which `reason` tells */
+	bool reason_stale;
 };
 
 /* engine.c */

@@ -97,6 +97,15 @@ static void add_rule(struct ln_buf *out, const struct ln_rule *rule, bool stale)
 		    stale ? ", by an answer that is past its TTL" : "");
 }
 
+/* Kept, because one rule decides about many flows in a row. */
+static void write_reason(struct ln_engine *e, const struct ln_rule *rule, bool stale)
+{
+	ln_buf_reset(&e->reason);
+	add_rule(&e->reason, rule, stale);
+	e->reason_rule = rule;
+	e->reason_stale = stale;
+}
+
 const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
 			    enum ln_verdict verdict, const struct ln_rule *rule, bool stale)
 {
@@ -111,8 +120,8 @@ const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
 		return "trusted resolver; the names are judged";
 	case LN_VERDICT_EXPECTED:
 	case LN_VERDICT_DYNAMIC:
-		ln_buf_reset(&e->reason);
-		add_rule(&e->reason, rule, stale);
+		if (e->reason_rule != rule || e->reason_stale != stale)
+			write_reason(e, rule, stale);
 		return ln_buf_text(&e->reason);
 	default:
 		return flow->inbound ? LN_REASON_INBOUND : LN_REASON_CONNECTION;

@@ -54,7 +54,28 @@ static const struct {
     {{V4(100, 64), 10}, {LN_PLACE_PRIVATE, "carrier's shared network"}}, /* RFC 6598 */
 };
 
-/* Compared in place: this is asked for each flow. */
+/* This is asked for each flow, and most addresses have no name: their first byte says so. */
+static bool may_have_name(const struct ln_addr *addr)
+{
+	uint8_t first = addr->bytes[0];
+
+	if (addr->family == 6)
+		return first == 0 || first >= 0xfc;
+	switch (first) {
+	case 0:
+	case 10:
+	case 100:
+	case 127:
+	case 168:
+	case 169:
+	case 172:
+	case 192:
+		return true;
+	default:
+		return first >= 224;
+	}
+}
+
 static bool contains(const struct ln_net *net, const struct ln_addr *addr)
 {
 	size_t whole = net->prefix_len / 8, rest = net->prefix_len % 8;
@@ -70,6 +91,8 @@ static bool contains(const struct ln_net *net, const struct ln_addr *addr)
 
 const struct ln_addr_place *ln_place_find(const struct ln_addr *addr)
 {
+	if (!may_have_name(addr))
+		return NULL;
 	for (size_t i = 0; i < LN_ARRAY_SIZE(places); i++) {
 		if (contains(&places[i].net, addr))
 			return &places[i].place;

@@ -174,7 +174,7 @@ static void add_destination(struct ln_alert *a, const struct ln_finding *f)
 		ln_buf_addf(&a->text, "%s (query: ", ln_endpoint_format(&f->flow->remote, text));
 		ln_describe_question(&a->text, f);
 		ln_buf_addc(&a->text, ')');
-	} else if (f->subject) {
+	} else if (f->subject && !f->wire) {
 		add_words(a, f->subject);
 	} else {
 		ln_describe_endpoint(&a->text, f->wire ? f->wire : &f->flow->remote, f->names,

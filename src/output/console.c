@@ -148,7 +148,8 @@ static void on_summary(struct ln_sink *s, const struct ln_engine_summary *sum,
 	}
 	if (sum->tampers > 0) {
 		add_row(c, "tampering");
-		ln_buf_addf(&c->alert.text, "%llu times\n", (unsigned long long)sum->tampers);
+		ln_buf_addf(&c->alert.text, "%llu time%s\n", (unsigned long long)sum->tampers,
+			    sum->tampers == 1 ? "" : "s");
 	}
 	add_losses(c, sum);
 	add_unused(c, unused_rules, n_unused);

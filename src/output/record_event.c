@@ -50,9 +50,14 @@ static void add_names(struct ln_buf *b, const struct ln_finding *f)
 	add_evidences(b, f->names, f->n_names);
 }
 
+static bool is_nobody(const struct ln_party *p)
+{
+	return p->pid == 0 && p->comm[0] == '\0';
+}
+
 static void add_party(struct ln_buf *b, const struct ln_party *p)
 {
-	if (p->pid == 0 && p->comm[0] == '\0') {
+	if (is_nobody(p)) {
 		LN_JSON_ADD(b, "null");
 		return;
 	}
@@ -82,6 +87,29 @@ static void add_socket(struct ln_buf *b, const struct ln_flow *flow)
 	ln_json_endpoint(b, &flow->local);
 }
 
+/* In whose hands the socket is. Nearly all are plain, which is one copy. */
+static void add_hands(struct ln_buf *b, const struct ln_flow *flow)
+{
+	if (flow->how == LN_HOW_TASK && !flow->received && !flow->passed && !flow->inbound &&
+	    is_nobody(&flow->other) && is_nobody(&flow->listener)) {
+		LN_JSON_ADD(b, ",\"how\":\"task\",\"received\":false,\"passed\":false,"
+			       "\"inbound\":false,\"other\":null,\"listener\":null");
+		return;
+	}
+	LN_JSON_KEY(b, "how");
+	ln_json_text(b, ln_how_text(flow->how));
+	LN_JSON_KEY(b, "received");
+	ln_json_bool(b, flow->received);
+	LN_JSON_KEY(b, "passed");
+	ln_json_bool(b, flow->passed);
+	LN_JSON_KEY(b, "inbound");
+	ln_json_bool(b, flow->inbound);
+	LN_JSON_KEY(b, "other");
+	add_party(b, &flow->other);
+	LN_JSON_KEY(b, "listener");
+	add_party(b, &flow->listener);
+}
+
 static void add_flow(struct ln_buf *b, const struct ln_finding *f)
 {
 	const struct ln_flow *flow = f->flow;
@@ -96,18 +124,7 @@ static void add_flow(struct ln_buf *b, const struct ln_finding *f)
 	ln_json_bool(b, flow->mptcp);
 	LN_JSON_KEY(b, "uncounted");
 	ln_json_bool(b, flow->uncounted);
-	LN_JSON_KEY(b, "how");
-	ln_json_text(b, ln_how_text(flow->how));
-	LN_JSON_KEY(b, "received");
-	ln_json_bool(b, flow->received);
-	LN_JSON_KEY(b, "passed");
-	ln_json_bool(b, flow->passed);
-	LN_JSON_KEY(b, "inbound");
-	ln_json_bool(b, flow->inbound);
-	LN_JSON_KEY(b, "other");
-	add_party(b, &flow->other);
-	LN_JSON_KEY(b, "listener");
-	add_party(b, &flow->listener);
+	add_hands(b, flow);
 	LN_JSON_KEY(b, "place");
 	ln_json_text(b, f->place);
 }
@@ -190,6 +207,9 @@ static void add_process(struct ln_buf *b, const struct ln_finding *f)
 	} else if (f->event_kind == LN_EVENT_EXIT) {
 		LN_JSON_KEY(b, "status");
 		ln_json_number(b, (uint64_t)WEXITSTATUS(f->exit_status));
+	} else if (f->event_kind == LN_EVENT_CGROUP) {
+		LN_JSON_KEY(b, "uncovered");
+		ln_json_bool(b, f->uncovered);
 	}
 }
 
@@ -255,10 +275,6 @@ static void add_channel_numbers(struct ln_buf *b, const struct ln_channel *c)
 	if (c->kind == LN_CHANNEL_PRIVILEGE) {
 		LN_JSON_KEY(b, "capability");
 		ln_json_text(b, ln_capability_text(c->number));
-		LN_JSON_KEY(b, "read_only");
-		ln_json_bool(b, c->read_only);
-		LN_JSON_KEY(b, "held_back");
-		ln_json_number(b, c->held_back);
 	}
 }
 

@@ -210,6 +210,29 @@ bool ln_proc_parse_cgroup2_path(const char *text, size_t len, char *ret, size_t 
 	return false;
 }
 
+bool ln_proc_parse_ns_pid(const char *text, size_t len, uint32_t *ret)
+{
+	struct cursor c = {text, text + len}, line;
+	uint64_t n = 0;
+	bool found = false;
+
+	/* The name is in an earlier line, with its line breaks escaped. */
+	while (read_line(&c, &line)) {
+		if (!read_text(&line, "NSpid:"))
+			continue;
+		while (read_text(&line, "\t")) {
+			found = read_number(&line, UINT32_MAX, &n);
+			if (!found)
+				return false;
+		}
+		if (!found || line.at != line.end)
+			return false;
+		*ret = (uint32_t)n;
+		return true;
+	}
+	return false;
+}
+
 bool ln_proc_parse_socket_link(const char *text, size_t len, uint64_t *ret_inode)
 {
 	struct cursor c = {text, text + len};

@@ -19,6 +19,8 @@ bool ln_proc_parse_stat(const char *text, size_t len, struct ln_proc_stat *ret);
 bool ln_proc_parse_cgroup2_mount(const char *text, size_t len, char *ret, size_t size);
 /* The path of the "0::" line of /proc/PID/cgroup. */
 bool ln_proc_parse_cgroup2_path(const char *text, size_t len, char *ret, size_t size);
+/* The last number of the "NSpid:" line of /proc/PID/status: what the process has for itself. */
+bool ln_proc_parse_ns_pid(const char *text, size_t len, uint32_t *ret);
 /* "socket:[12345]" → 12345; false for any other link target. */
 bool ln_proc_parse_socket_link(const char *text, size_t len, uint64_t *ret_inode);
 

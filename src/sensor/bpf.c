@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "linnet.skel.h"
 
-enum where { AT_KERNEL, AT_KERNEL_DEEP, AT_CGROUP_ROOT, ON_DEMAND };
+enum where { AT_KERNEL, AT_CGROUP_ROOT, ON_DEMAND };
 
 /* Every program: where it hangs, what stops working without it. Attached in this order, so that a
  * child cannot be born between the hooks. */
@@ -37,6 +37,8 @@ static const struct hook hooks[] = {
     HOOK(on_fork, "sched_process_fork", AT_KERNEL, true, "children are not found"),
     HOOK(on_exec, "sched_process_exec", AT_KERNEL, true, "commands are not known"),
     HOOK(on_exit, "sched_process_exit", AT_KERNEL, true, "ends are not known"),
+    HOOK(on_cgroup_move, "cgroup_attach_task", AT_KERNEL, false,
+	 "that a process moves to another cgroup is only seen at its next exec"),
     HOOK(on_tcp_state, "inet_sock_set_state", AT_KERNEL, true, "TCP flows never end"),
     HOOK(on_tcp_destroy, "tcp_destroy_sock", AT_KERNEL, true, "some TCP flows never end"),
     HOOK(on_connect4, "cgroup/connect4", AT_CGROUP_ROOT, true, "IPv4 connects are not seen"),
@@ -51,16 +53,6 @@ static const struct hook hooks[] = {
 	 "loopback UDP inside the tree is judged like any other"),
     HOOK(on_sock_release, "cgroup/sock_release", AT_CGROUP_ROOT, false,
 	 "UDP flows have no end and no counts"),
-    HOOK(on_capable, "cap_capable", AT_KERNEL, false,
-	 "packet sockets and privileges are found by the sweep, or not at all"),
-    HOOK(on_device, "cgroup/dev", AT_CGROUP_ROOT, false, "tunnels are found by the sweep"),
-    HOOK(on_signal, "signal_generate", AT_KERNEL, false,
-	 "ptrace is found by the sweep; signals to linnet are not seen"),
-    HOOK(on_wait, "sched_process_wait", AT_KERNEL, false, "PTRACE_SEIZE is found by the sweep"),
-    HOOK(on_ring_create, "io_uring_create", AT_KERNEL, false,
-	 "an inherited io_uring looks like a received one"),
-    HOOK(on_send, "sock_send_length", AT_KERNEL_DEEP, false,
-	 "received and packet sockets are found by the sweep only"),
     HOOK(on_egress, "cgroup_skb/egress", ON_DEMAND, true, "UDP and DNS are not seen"),
     HOOK(on_ingress, "cgroup_skb/ingress", ON_DEMAND, true, "DNS answers are not seen"),
     HOOK(on_seed_task, "iter/task", ON_DEMAND, false, "attach is not possible"),
@@ -124,7 +116,7 @@ static int attach_hook(struct ln_bpf *b, const struct hook *h, struct ln_error *
 	struct bpf_program *prog = hook_program(b, h);
 	int r = 0;
 
-	if (h->where == AT_KERNEL || h->where == AT_KERNEL_DEEP)
+	if (h->where == AT_KERNEL)
 		r = keep_link(b, bpf_program__attach(prog));
 	else if (h->where == AT_CGROUP_ROOT)
 		r = keep_link(b, bpf_program__attach_cgroup(prog, b->cgroup_root_fd));
@@ -188,7 +180,6 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 	for (size_t i = 0; i < c->n_dns_ports; i++)
 		b->skel->rodata->cfg_dns_ports[i] = c->dns_ports[i];
 	switch_off_missing(b);
-	ln_bpf_sweep_prepare(b, c);
 	r = linnet__load(b->skel);
 	return r < 0 ? load_error(-r, err) : 0;
 }
@@ -196,11 +187,9 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 static int attach_all(struct ln_bpf *b, struct ln_error *err)
 {
 	for (size_t i = 0; i < LN_ARRAY_SIZE(hooks); i++) {
-		if (hooks[i].where == AT_KERNEL_DEEP && !b->deep)
-			continue;
 		if (!bpf_program__autoload(hook_program(b, &hooks[i]))) {
 			ln_bpf_add_fact(b, hooks[i].name, false, false,
-					"%s (this kernel lacks what it needs)", hooks[i].without);
+					"%s (this kernel lacks a helper)", hooks[i].without);
 			continue;
 		}
 		int r = attach_hook(b, &hooks[i], err);
@@ -212,25 +201,28 @@ static int attach_all(struct ln_bpf *b, struct ln_error *err)
 
 int ln_bpf_cover(struct ln_bpf *b, int cgroup_fd, struct ln_error *err)
 {
+	int fd = bpf_map__fd(b->skel->maps.covered_cgroups), r;
 	struct stat st;
-	__u8 one = 1;
+	__u8 one;
 	__u64 id;
-	int r;
 
+	if (fstat(cgroup_fd, &st) < 0)
+		return ln_error_set(err, errno, "cannot look at the cgroup: %s", strerror(errno));
+	/* The inode of a cgroup2 directory is the cgroup's id (fs/kernfs/mount.c). */
+	id = st.st_ino;
+	if (bpf_map_lookup_elem(fd, &id, &one) == 0)
+		return 0; /* by an earlier root: twice would count twice */
 	if (b->n_cover == LN_ABI_COVER_MAX)
 		return ln_error_set(err, ENOSPC, "the tree is spread over more than %d cgroups",
 				    LN_ABI_COVER_MAX);
-	if (fstat(cgroup_fd, &st) < 0)
-		return ln_error_set(err, errno, "cannot look at the cgroup: %s", strerror(errno));
 	r = keep_link(b, bpf_program__attach_cgroup(b->skel->progs.on_egress, cgroup_fd));
 	if (r == 0)
 		r = keep_link(b, bpf_program__attach_cgroup(b->skel->progs.on_ingress, cgroup_fd));
 	if (r < 0)
 		return ln_error_set(err, -r, "cannot attach to the agent's cgroup: %s",
 				    strerror(-r));
-	/* The inode of a cgroup2 directory is the cgroup's id (fs/kernfs/mount.c). */
-	id = st.st_ino;
-	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.covered_cgroups), &id, &one, BPF_ANY) < 0)
+	one = 1;
+	if (bpf_map_update_elem(fd, &id, &one, BPF_ANY) < 0)
 		return ln_error_set(err, errno, "cannot register the agent's cgroup: %s",
 				    strerror(errno));
 	b->n_cover++;
@@ -241,8 +233,11 @@ int ln_bpf_cover(struct ln_bpf *b, int cgroup_fd, struct ln_error *err)
 int ln_bpf_track_pid(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err)
 {
 	struct ln_abi_task task = {.agent = agent, .since_ns = ln_clock_mono_ns()};
+	int fd = bpf_map__fd(b->skel->maps.tasks);
 
-	if (bpf_map_update_elem(bpf_map__fd(b->skel->maps.tasks), &pid, &task, BPF_ANY) < 0)
+	if (bpf_map_update_elem(fd, &pid, &task, BPF_NOEXIST) == 0)
+		__atomic_fetch_add(&b->skel->bss->tasks_living, 1, __ATOMIC_RELAXED);
+	else if (errno != EEXIST)
 		return ln_error_set(err, errno, "cannot register process %u: %s", pid,
 				    strerror(errno));
 	b->n_tracked++;
@@ -266,7 +261,7 @@ static int track(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_f
 		const struct ln_event ev = {.kind = LN_EVENT_ADOPT, .agent = agent, .pid = pid};
 		ln_bpf_inspect_note(b, &ev);
 	}
-	return r < 0 ? r : ln_bpf_sweep_first(b, agent, pid, err);
+	return r;
 }
 
 static int adopt(struct ln_sensor *s, uint32_t agent, uint32_t pid, struct ln_error *err)
@@ -282,7 +277,6 @@ static int seal(struct ln_sensor *s, struct ln_error *err)
 static void inspect(struct ln_sensor *s, ln_event_fn fn, void *user)
 {
 	ln_bpf_inspect((struct ln_bpf *)s, fn, user);
-	ln_bpf_sweep((struct ln_bpf *)s, fn, user);
 }
 
 static int get_fd(struct ln_sensor *s)
@@ -354,18 +348,25 @@ static size_t channels(struct ln_sensor *s, const struct ln_channel_fact **ret)
 	return ln_bpf_channels(hook_works, b, b->channels);
 }
 
+static uint64_t living(struct ln_sensor *s)
+{
+	const struct ln_bpf *b = (struct ln_bpf *)s;
+
+	return __atomic_load_n(&b->skel->bss->tasks_living, __ATOMIC_RELAXED);
+}
+
 static void bpf_free(struct ln_sensor *s)
 {
 	struct ln_bpf *b = (struct ln_bpf *)s;
 
 	ln_bpf_ring_close(b);
-	ln_bpf_sweep_close(b);
 	while (b->n_links > 0)
 		bpf_link__destroy(b->links[--b->n_links]);
 	linnet__destroy(b->skel);
 	ln_closep(&b->cgroup_root_fd);
 	ln_bpf_adopted_done(b);
 	ln_bpf_inspect_done(b);
+	ln_bpf_cgroups_done(b);
 	free(b);
 }
 
@@ -378,6 +379,7 @@ static const struct ln_sensor_ops bpf_ops = {
     .dispatch = dispatch,
     .drain = drain,
     .hint = hint,
+    .living = living,
     .facts = facts,
     .inspect = inspect,
     .channels = channels,
@@ -399,16 +401,13 @@ int ln_sensor_bpf_new(int cgroup_root_fd, const struct ln_sensor_config *c, stru
 		return ln_error_set(err, ENOMEM, "out of memory");
 	s = &b->base;
 	s->ops = &bpf_ops;
-	b->epoll_fd = b->timer_fd = b->sweep.timer_fd = -1;
-	b->deep = c->deep;
+	b->epoll_fd = b->timer_fd = -1;
 	b->cgroup_root_fd = fcntl(cgroup_root_fd, F_DUPFD_CLOEXEC, 3);
 	if (b->cgroup_root_fd < 0)
 		return ln_error_set(err, errno, "cannot keep the cgroup root: %s", strerror(errno));
 	r = load(b, c, err);
 	if (r == 0)
 		r = attach_all(b, err);
-	if (r == 0)
-		r = ln_bpf_sweep_open(b, c, err);
 	if (r == 0)
 		r = ln_bpf_ring_open(b, err);
 	if (r < 0)

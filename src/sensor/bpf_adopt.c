@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Adoption of a living tree, as root, before the first event is read. The fork hook is live and the
- * root is registered first, so nothing new is lost; then the task iterator runs until it has found
- * nothing twice. Orphans have lost the link to their parent: one counts as the tree's when its
- * session or process group was made by a process of the tree, or when it shares the tree's own
- * cgroup with nobody else. At last the packets of the tree's cgroups are covered and the open
- * sockets told.
+ * Adoption of a living tree, as root, before the first event is read. While it lasts (cfg_adopting)
+ * the kernel side sees to it that nobody gets lost who forks or ends meanwhile; the task iterator
+ * takes who lives, until it has found nothing twice. Orphans of before have lost the link to their
+ * parent: one counts as the tree's when its session or process group was made by a process of the
+ * tree, or when it shares the tree's own cgroup with nobody else. At last the packets of the tree's
+ * cgroups are covered and the open sockets told. The tree is never stopped for this: see
+ * docs/decisions.
  */
 #include "bpf_private.h"
 
@@ -13,7 +14,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/membarrier.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "base/table.h"
@@ -27,8 +31,10 @@
 struct seen {
 	uint32_t pid;
 	struct ln_proc_stat stat;
+	uint32_t ns_pid;
 	bool tracked;
-	char *cgroup; /* owned; "" unknown */
+	bool above_root; /* an ancestor of the root */
+	char *cgroup;    /* owned; "" unknown */
 	UT_hash_handle hh;
 };
 
@@ -36,6 +42,13 @@ struct scan {
 	struct ln_bpf *b;
 	uint32_t agent, root;
 	struct seen *all; /* owned */
+};
+
+static const char *const whys[LN_ABI_KIN_COUNT] = {
+    [LN_ABI_KIN_DESCENT] = NULL,
+    [LN_ABI_KIN_SESSION] = "attach, as an orphan in a session that the tree made",
+    [LN_ABI_KIN_GROUP] = "attach, as an orphan in a process group that the tree made",
+    [LN_ABI_KIN_CGROUP] = "attach, as an orphan in the tree's own cgroup",
 };
 
 static ssize_t read_proc(uint32_t pid, const char *name, char *buf, size_t size)
@@ -68,26 +81,18 @@ static struct ln_bpf_adopted *new_adopted(struct ln_bpf *b)
 	return &b->adopted[b->n_adopted++];
 }
 
-int ln_bpf_adopted_add(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t ppid,
-		       const char *why)
+static void read_image(struct ln_bpf_adopted *a)
 {
-	struct ln_bpf_adopted *a = new_adopted(b);
 	char path[64], text[LN_ABI_ARGS_MAX + 1];
 	ssize_t n;
 
-	if (!a)
-		return -ENOMEM;
-	a->agent = agent;
-	a->pid = pid;
-	a->ppid = ppid;
-	snprintf(a->why, sizeof(a->why), "%s", why ? why : "");
-	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
+	snprintf(path, sizeof(path), "/proc/%u/exe", a->pid);
 	n = readlink(path, text, sizeof(text) - 1);
 	if (n > 0 && (a->exe = malloc((size_t)n))) {
 		memcpy(a->exe, text, (size_t)n);
 		a->exe_len = (size_t)n;
 	}
-	n = read_proc(pid, "cmdline", text, sizeof(text));
+	n = read_proc(a->pid, "cmdline", text, sizeof(text));
 	if (n > LN_ABI_ARGS_MAX) {
 		n = LN_ABI_ARGS_MAX;
 		a->cut = true;
@@ -96,11 +101,50 @@ int ln_bpf_adopted_add(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t 
 		memcpy(a->args, text, (size_t)n);
 		a->args_len = (size_t)n;
 	}
+}
+
+static uint32_t read_ns_pid(uint32_t pid)
+{
+	char text[4096];
+	ssize_t n = read_proc(pid, "status", text, sizeof(text));
+	uint32_t ns_pid;
+
+	return n > 0 && ln_proc_parse_ns_pid(text, (size_t)n, &ns_pid) ? ns_pid : 0;
+}
+
+static bool read_cgroup(uint32_t pid, char *ret, size_t size)
+{
+	char text[PATH_MAX + 256];
+	ssize_t n = read_proc(pid, "cgroup", text, sizeof(text));
+
+	return n > 0 && ln_proc_parse_cgroup2_path(text, (size_t)n, ret, size);
+}
+
+/* Keeps what the process is and runs, to be told with the first events. */
+static int remember(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t ppid,
+		    enum ln_abi_kin kin)
+{
+	struct ln_bpf_adopted *a = new_adopted(b);
+	const struct ln_bpf_cgroup *c;
+	char path[PATH_MAX];
+
+	if (!a)
+		return -ENOMEM;
+	a->agent = agent;
+	a->pid = pid;
+	a->ppid = ppid;
+	a->why = kin < LN_ABI_KIN_COUNT ? whys[kin] : NULL;
+	a->ns_pid = read_ns_pid(pid);
+	read_image(a);
+	if (read_cgroup(pid, path, sizeof(path)) && (c = ln_bpf_cgroup_find(b, path)))
+		a->cgroup_id = c->id;
 	return 0;
 }
 
 void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user)
 {
+	if (b->n_adopted > 0)
+		ln_bpf_cgroups_tell(b, b->adopted[0].agent, fn, user);
 	for (size_t i = 0; i < b->n_adopted; i++) {
 		const struct ln_bpf_adopted *a = &b->adopted[i];
 		struct ln_event ev = {
@@ -116,7 +160,9 @@ void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user)
 			     .args_len = a->args_len,
 			     .cut = a->cut,
 			     .ppid = a->ppid,
-			     .why = a->why[0] ? a->why : NULL},
+			     .ns_pid = a->ns_pid,
+			     .cgroup_id = a->cgroup_id,
+			     .why = a->why},
 		};
 
 		ln_bpf_inspect_note(b, &ev);
@@ -167,19 +213,29 @@ static int run_iterator(struct bpf_program *prog,
 	return r < 0 ? ln_error_set(err, -r, "out of memory") : 0;
 }
 
+struct taker {
+	struct ln_bpf *b;
+	uint32_t root;
+};
+
+/* Whoever got an orphan has no part in it: the root stands for the parent that is gone. */
 static int on_seed(const struct ln_abi_seed *seed, void *user)
 {
-	return ln_bpf_adopted_add(user, seed->agent, seed->pid, seed->parent, NULL);
+	struct taker *t = user;
+
+	return remember(t->b, seed->agent, seed->pid,
+			seed->kin == LN_ABI_KIN_DESCENT ? seed->parent : t->root, seed->kin);
 }
 
-/* Children of what is tracked, again and again until two walks in a row found none. */
-static int adopt_children(struct ln_bpf *b, struct ln_error *err)
+/* Kin of what is tracked, again and again until two walks in a row found none. */
+static int adopt_kin(struct ln_bpf *b, uint32_t root, struct ln_error *err)
 {
+	struct taker t = {.b = b, .root = root};
 	int quiet = 0;
 
 	for (int i = 0; i < ROUNDS_MAX && quiet < 2; i++) {
 		size_t before = b->n_adopted;
-		int r = run_iterator(b->skel->progs.on_seed_task, on_seed, b, err);
+		int r = run_iterator(b->skel->progs.on_seed_task, on_seed, &t, err);
 
 		if (r < 0)
 			return r;
@@ -189,6 +245,23 @@ static int adopt_children(struct ln_bpf *b, struct ln_error *err)
 		ln_bpf_add_fact(b, "adoption", false, false,
 				"the tree forks faster than it can be walked: some may be missing");
 	return 0;
+}
+
+/* Those that the kernel side took in when their parent ended; then nothing of it is left there. */
+static int adopt_left(struct ln_bpf *b, uint32_t root)
+{
+	int fd = bpf_map__fd(b->skel->maps.lineage), r = 0;
+	struct ln_abi_lineage entry;
+	uint32_t pid;
+
+	while (bpf_map_get_next_key(fd, NULL, &pid) == 0) {
+		if (r == 0 && bpf_map_lookup_elem(fd, &pid, &entry) == 0 && entry.taken)
+			r = remember(b, entry.agent, pid, entry.parent ? entry.parent : root,
+				     entry.kin);
+		if (bpf_map_delete_elem(fd, &pid) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return r;
 }
 
 static void scan_done(struct scan *s)
@@ -204,7 +277,7 @@ static void scan_done(struct scan *s)
 
 static int scan_one(struct scan *s, uint32_t pid)
 {
-	char text[PATH_MAX + 256], cgroup[PATH_MAX] = "";
+	char text[1024], cgroup[PATH_MAX] = "";
 	struct ln_proc_stat stat;
 	struct ln_abi_task task;
 	struct seen *p;
@@ -212,8 +285,7 @@ static int scan_one(struct scan *s, uint32_t pid)
 
 	if (n <= 0 || !ln_proc_parse_stat(text, (size_t)n, &stat))
 		return 0; /* gone meanwhile */
-	n = read_proc(pid, "cgroup", text, sizeof(text));
-	if (n <= 0 || !ln_proc_parse_cgroup2_path(text, (size_t)n, cgroup, sizeof(cgroup)))
+	if (!read_cgroup(pid, cgroup, sizeof(cgroup)))
 		cgroup[0] = '\0';
 	p = calloc(1, sizeof(*p));
 	if (!p || !(p->cgroup = strdup(cgroup))) {
@@ -222,6 +294,7 @@ static int scan_one(struct scan *s, uint32_t pid)
 	}
 	p->pid = pid;
 	p->stat = stat;
+	p->ns_pid = read_ns_pid(pid);
 	p->tracked = bpf_map_lookup_elem(bpf_map__fd(s->b->skel->maps.tasks), &pid, &task) == 0 &&
 		     task.agent == s->agent;
 	HASH_ADD_INT(s->all, pid, p);
@@ -241,6 +314,7 @@ static int scan_proc(struct scan *s)
 
 	if (!dir)
 		return -errno;
+	scan_done(s);
 	while (r == 0 && (d = readdir(dir))) {
 		uint32_t pid = (uint32_t)strtoul(d->d_name, NULL, 10);
 
@@ -259,54 +333,57 @@ static struct seen *find_seen(const struct scan *s, uint32_t pid)
 	return p;
 }
 
-static bool is_tracked(const struct scan *s, uint32_t pid)
+static void mark_ancestors(const struct scan *s)
 {
-	const struct seen *p = find_seen(s, pid);
+	struct seen *p = find_seen(s, s->root);
 
-	return p && p->tracked;
+	/* Parents may have changed during the scan: no circle is walked twice. */
+	while (p && (p = find_seen(s, p->stat.ppid)) && !p->above_root)
+		p->above_root = true;
 }
 
-/* Whoever adopts orphans (init, a subreaper) is not in the orphan's session. */
+/* Orphans of the tree go to an ancestor of the root, or to the init of their PID namespace. */
 static bool is_orphan(const struct scan *s, const struct seen *p)
 {
 	const struct seen *parent = find_seen(s, p->stat.ppid);
 
-	if (p->stat.ppid == 0)
-		return false; /* init and kernel threads */
-	return !parent || p->stat.ppid == 1 || parent->stat.session != p->stat.session;
+	return !parent || parent->above_root || parent->ns_pid == 1;
 }
 
-/* Everybody in the cgroup belongs to the tree or has nobody. */
+/* Everybody in the cgroup belongs to the tree, is an orphan, or descends from one in there. */
 static bool cgroup_is_ours(const struct scan *s, const char *cgroup)
 {
 	if (!cgroup[0] || !strcmp(cgroup, "/"))
 		return false;
-	for (const struct seen *p = s->all; p; p = p->hh.next)
-		if (!strcmp(p->cgroup, cgroup) && !p->tracked && !is_orphan(s, p))
+	for (const struct seen *p = s->all; p; p = p->hh.next) {
+		const struct seen *parent = find_seen(s, p->stat.ppid);
+
+		if (strcmp(p->cgroup, cgroup) != 0 || p->tracked)
+			continue;
+		if (p->above_root || p->pid == (uint32_t)getpid())
 			return false;
+		if (!is_orphan(s, p) && strcmp(parent->cgroup, cgroup) != 0)
+			return false;
+	}
 	return true;
 }
 
-static int adopt_orphans(struct scan *s, const char *cgroup, struct ln_error *err)
+/* Orphans whose session and process group are their own. */
+static int adopt_by_cgroup(struct scan *s, struct ln_error *err)
 {
-	bool ours = cgroup_is_ours(s, cgroup);
+	const struct seen *root;
+	const struct ln_bpf_cgroup *c;
 
-	for (struct seen *p = s->all; p; p = p->hh.next) {
-		int r;
-
-		if (p->tracked || !is_orphan(s, p))
-			continue;
-		if (!is_tracked(s, p->stat.session) && !is_tracked(s, p->stat.pgrp) &&
-		    !(ours && !strcmp(p->cgroup, cgroup)))
-			continue;
-		r = ln_bpf_track_pid(s->b, s->agent, p->pid, err);
-		if (r < 0)
-			return r;
-		p->tracked = true;
-		if (ln_bpf_adopted_add(s->b, s->agent, p->pid, s->root, NULL) < 0)
-			return ln_error_set(err, ENOMEM, "out of memory");
-	}
-	return 0;
+	if (scan_proc(s) < 0)
+		return ln_error_set(err, EIO, "cannot list the processes in /proc");
+	root = find_seen(s, s->root);
+	if (!root)
+		return ln_error_set(err, ESRCH, "process %u is gone", s->root);
+	mark_ancestors(s);
+	if (!cgroup_is_ours(s, root->cgroup) || !(c = ln_bpf_cgroup_find(s->b, root->cgroup)))
+		return 0;
+	s->b->skel->bss->cfg_adopt_cgroup = c->id;
+	return adopt_kin(s->b, s->root, err);
 }
 
 static int by_length(const void *a, const void *b)
@@ -317,48 +394,25 @@ static int by_length(const void *a, const void *b)
 	return la < lb ? -1 : la > lb;
 }
 
-static bool is_below(const char *path, const char *top)
-{
-	size_t n = strlen(top);
-
-	return !strcmp(top, "/") || (!strncmp(path, top, n) && (!path[n] || path[n] == '/'));
-}
-
 /* Counts packets on each cgroup of the tree, once: programs of a cgroup see those below it. */
 static int cover_cgroups(struct scan *s, struct ln_error *err)
 {
-	LN_AUTO_FREE struct seen **list = calloc(HASH_COUNT(s->all) + 1, sizeof(*list));
-	size_t n = 0, covered = 0;
+	LN_AUTO_FREE struct seen **list = NULL;
+	size_t n = 0;
+	int r = 0;
 
+	if (scan_proc(s) < 0)
+		return ln_error_set(err, EIO, "cannot list the processes in /proc");
+	list = calloc(HASH_COUNT(s->all) + 1, sizeof(*list));
 	if (!list)
 		return ln_error_set(err, ENOMEM, "out of memory");
 	for (struct seen *p = s->all; p; p = p->hh.next)
 		if (p->tracked && p->cgroup[0])
 			list[n++] = p;
 	qsort(list, n, sizeof(*list), by_length);
-	for (size_t i = 0; i < n; i++) {
-		LN_AUTO_CLOSE int fd = -1;
-		bool known = false;
-		int r;
-
-		for (size_t j = 0; j < covered && !known; j++)
-			known = is_below(list[i]->cgroup, list[j]->cgroup);
-		if (known)
-			continue;
-		fd = openat(s->b->cgroup_root_fd, list[i]->cgroup[1] ? list[i]->cgroup + 1 : ".",
-			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0)
-			continue; /* gone with its last process */
-		r = ln_bpf_cover(s->b, fd, err);
-		if (r < 0)
-			return r;
-		if (!strcmp(list[i]->cgroup, "/"))
-			ln_bpf_add_fact(s->b, "own cgroup", false, false,
-					"the tree is in the root cgroup: every packet of the host "
-					"passes the hook");
-		list[covered++] = list[i];
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = ln_bpf_cover_path(s->b, list[i]->cgroup, err);
+	return r;
 }
 
 static int tell_sockets(struct ln_bpf *b, struct ln_error *err)
@@ -379,34 +433,41 @@ int ln_bpf_mark_listeners(struct ln_bpf *b, struct ln_error *err)
 	return run_iterator(b->skel->progs.on_mark_file, NULL, NULL, err);
 }
 
+static int adopt(struct scan *s, struct ln_error *err)
+{
+	int r = ln_bpf_track_pid(s->b, s->agent, s->root, err);
+
+	if (r == 0 && remember(s->b, s->agent, s->root, 0, LN_ABI_KIN_DESCENT) < 0)
+		r = ln_error_set(err, ENOMEM, "out of memory");
+	if (r == 0)
+		r = adopt_kin(s->b, s->root, err);
+	if (r == 0)
+		r = adopt_by_cgroup(s, err);
+	return r < 0 ? r : cover_cgroups(s, err);
+}
+
 int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err)
 {
 	LN_CLEANUP(scan_done) struct scan s = {.b = b, .agent = agent, .root = pid};
-	const struct seen *root;
-	int r = ln_bpf_track_pid(b, agent, pid, err);
+	int r;
 
-	if (r == 0 && ln_bpf_adopted_add(b, agent, pid, 0, NULL) < 0)
+	/* Before the root is registered: from then on no link to it is cut unnoticed. */
+	__atomic_store_n(&b->skel->bss->cfg_adopting, agent, __ATOMIC_SEQ_CST);
+	r = adopt(&s, err);
+	__atomic_store_n(&b->skel->bss->cfg_adopting, 0, __ATOMIC_SEQ_CST);
+	b->skel->bss->cfg_adopt_cgroup = 0;
+	/* Waits for programs that are at work (synchronize_rcu). Without it, which is so on some
+	 * real-time hosts, one may be missed that has ended in this very moment. */
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	if (r == 0 && adopt_left(b, pid) < 0)
 		r = ln_error_set(err, ENOMEM, "out of memory");
-	if (r == 0)
-		r = adopt_children(b, err);
-	if (r == 0 && scan_proc(&s) < 0)
-		r = ln_error_set(err, EIO, "cannot list the processes in /proc");
-	if (r < 0)
-		return r;
-	root = find_seen(&s, pid);
-	if (!root)
-		return ln_error_set(err, ESRCH, "process %u is gone", pid);
-	r = adopt_orphans(&s, root->cgroup, err);
-	if (r == 0)
-		r = adopt_children(b, err);
+	/* Once more: from here on the kernel side tells who goes to another cgroup. */
 	if (r == 0)
 		r = cover_cgroups(&s, err);
 	if (r == 0)
 		r = ln_bpf_mark_listeners(b, err);
 	if (r == 0)
 		r = tell_sockets(b, err);
-	if (r == 0)
-		r = ln_bpf_sweep_first(b, agent, pid, err);
 	if (r == 0)
 		ln_bpf_ring_kick(b);
 	return r;

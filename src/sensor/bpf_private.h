@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the BPF sensor share: bpf.c loads and attaches, bpf_ring.c waits and drains,
- * bpf_adopt.c takes what lived before, bpf_inspect.c looks whether all is as we left it,
- * bpf_sweep.c finds what no hook sees. */
+ * bpf_adopt.c takes what lived before, bpf_cgroups.c knows where it is, bpf_inspect.c looks whether
+ * all is as we left it. */
 #ifndef LINNET_SENSOR_BPF_PRIVATE_H
 #define LINNET_SENSOR_BPF_PRIVATE_H
 
@@ -15,9 +15,8 @@ struct bpf_link;
 struct ring_buffer;
 
 #define LN_BPF_LINKS_MAX 64
-#define LN_BPF_FACTS_MAX 64
+#define LN_BPF_FACTS_MAX 40
 #define LN_BPF_HINTS     256 /* a power of two */
-#define LN_BPF_WHY_MAX   48
 
 /* A destination that was hinted lately, to spare the system call. */
 struct ln_bpf_hint {
@@ -28,26 +27,12 @@ struct ln_bpf_hint {
 /* A process found by adoption, to be told before the first event. */
 struct ln_bpf_adopted {
 	uint32_t agent, pid, ppid;
-	char *exe, *args; /* owned */
+	uint32_t ns_pid;    /* 0 unknown */
+	uint64_t cgroup_id; /* 0 unknown */
+	const char *why;    /* see struct ln_event */
+	char *exe, *args;   /* owned */
 	size_t exe_len, args_len;
 	bool cut;
-	char why[LN_BPF_WHY_MAX]; /* "": by descent */
-};
-
-/* Walks over all descriptors, see bpf_sweep.c. */
-struct ln_bpf_sweep {
-	struct bpf_link *tasks, *files, *seed, *held_back; /* owned; NULL: not to be had here */
-	int timer_fd;                       /* owned; for an asked one that has to wait */
-	uint64_t next_ns;                   /* no periodic one before */
-	uint64_t ready_ns;                  /* no asked one before */
-	unsigned asked;                     /* how many are wanted */
-	bool newcomers;                     /* somebody joined the tree alive */
-	bool broken;                        /* told */
-	struct ln_abi_channel_event *found; /* owned */
-	size_t n_found, cap_found;
-	uint64_t untold;
-	uint64_t held_back_seen;
-	bool held_back_left;
 };
 
 #define LN_BPF_TASKS_A_LOOK 256
@@ -83,6 +68,12 @@ struct ln_bpf_inspect {
 	char text[160]; /* what was told last */
 };
 
+struct ln_bpf_cgroup {
+	uint64_t id;
+	char *path;   /* owned */
+	bool covered; /* packets are counted on it */
+};
+
 struct ln_bpf {
 	struct ln_sensor base;
 	struct linnet *skel;
@@ -94,7 +85,6 @@ struct ln_bpf {
 	struct ln_channel_fact channels[LN_BPF_CHANNELS_MAX];
 	size_t n_cover;
 	size_t n_tracked;
-	bool deep;
 
 	int epoll_fd, timer_fd;
 	struct ring_buffer *ring;
@@ -110,9 +100,10 @@ struct ln_bpf {
 
 	struct ln_bpf_adopted *adopted; /* owned */
 	size_t n_adopted, cap_adopted;
+	struct ln_bpf_cgroup *cgroups; /* owned */
+	size_t n_cgroups;
 	struct ln_bpf_hint hints[LN_BPF_HINTS];
 	struct ln_bpf_inspect inspect;
-	struct ln_bpf_sweep sweep;
 };
 
 void ln_bpf_add_fact(struct ln_bpf *b, const char *name, bool works, bool required,
@@ -133,9 +124,6 @@ int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user);
 /* Marks whoever listens on the host already: after the tree's processes are registered. */
 int ln_bpf_mark_listeners(struct ln_bpf *b, struct ln_error *err);
 int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err);
-/* Keeps what the process runs, to be told with the next events. `why`: NULL by descent. */
-int ln_bpf_adopted_add(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t ppid,
-		       const char *why);
 void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user);
 void ln_bpf_adopted_done(struct ln_bpf *b);
 
@@ -152,21 +140,12 @@ bool ln_bpf_inspect_missed(struct ln_bpf *b, ln_event_fn fn, void *user);
 /* Somebody else has moved the reader's position. */
 void ln_bpf_inspect_position(struct ln_bpf *b, ln_event_fn fn, void *user);
 void ln_bpf_inspect_done(struct ln_bpf *b);
-/* Before the load: switches off what this kernel lacks or nobody asked for. */
-void ln_bpf_sweep_prepare(struct ln_bpf *b, const struct ln_sensor_config *c);
-int ln_bpf_sweep_open(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_error *err);
-void ln_bpf_sweep_close(struct ln_bpf *b);
-/* When the agent's processes are registered, before they go on: what they hold was there before. */
-int ln_bpf_sweep_first(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err);
-/* To be called each second or so: walks when it is time. */
-void ln_bpf_sweep(struct ln_bpf *b, ln_event_fn fn, void *user);
-/* Something happened that a walk can explain: in this dispatch, if the budget allows. */
-void ln_bpf_sweep_soon(struct ln_bpf *b);
-/* For the reader of the ring: each event after it was told; whether an asked walk is due; the walk;
- * then, with the ring read once more, what it found. */
-void ln_bpf_sweep_saw(struct ln_bpf *b, const struct ln_event *ev);
-bool ln_bpf_sweep_ready(struct ln_bpf *b);
-void ln_bpf_sweep_run(struct ln_bpf *b);
-void ln_bpf_sweep_tell(struct ln_bpf *b);
+
+/* By its path below the cgroup root; valid until the next call. NULL: gone. */
+const struct ln_bpf_cgroup *ln_bpf_cgroup_find(struct ln_bpf *b, const char *path);
+/* ln_bpf_cover, unless one above is covered, or the cgroup is gone. */
+int ln_bpf_cover_path(struct ln_bpf *b, const char *path, struct ln_error *err);
+void ln_bpf_cgroups_tell(struct ln_bpf *b, uint32_t agent, ln_event_fn fn, void *user);
+void ln_bpf_cgroups_done(struct ln_bpf *b);
 
 #endif

@@ -31,9 +31,11 @@ static int on_record(void *ctx, void *record, size_t len)
 		b->undecodable++;
 		return 0;
 	}
+	/* Where no cgroup is covered, that was said at the start. */
+	if (ev.kind == LN_EVENT_CGROUP)
+		ev.cgroup.uncovered = ev.cgroup.uncovered && b->n_cover > 0;
 	ln_bpf_inspect_note(b, &ev);
 	b->fn(&ev, b->user);
-	ln_bpf_sweep_saw(b, &ev);
 	return 0;
 }
 
@@ -41,7 +43,6 @@ int ln_bpf_ring_open(struct ln_bpf *b, struct ln_error *err)
 {
 	struct epoll_event ring_ev = {.events = EPOLLIN | EPOLLET, .data.u32 = 1};
 	struct epoll_event timer_ev = {.events = EPOLLIN, .data.u32 = 2};
-	struct epoll_event sweep_ev = {.events = EPOLLIN, .data.u32 = 3};
 	int ring_fd = bpf_map__fd(b->skel->maps.events);
 	long page = sysconf(_SC_PAGESIZE);
 	void *positions;
@@ -57,8 +58,7 @@ int ln_bpf_ring_open(struct ln_bpf *b, struct ln_error *err)
 	b->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (b->epoll_fd < 0 || b->timer_fd < 0 ||
 	    epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, ring_fd, &ring_ev) < 0 ||
-	    epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, b->timer_fd, &timer_ev) < 0 ||
-	    epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, b->sweep.timer_fd, &sweep_ev) < 0)
+	    epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, b->timer_fd, &timer_ev) < 0)
 		return ln_error_set(err, errno, "cannot wait for events: %s", strerror(errno));
 	return 0;
 }
@@ -179,11 +179,6 @@ int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user)
 	b->decoder.wall_offset_ns = (int64_t)(ln_clock_wall_ns() - ln_clock_mono_ns());
 	ln_bpf_adopted_tell(b, fn, user);
 	r = consume(b);
-	if (r == 0 && ln_bpf_sweep_ready(b)) {
-		ln_bpf_sweep_run(b);
-		r = consume(b);
-	}
-	ln_bpf_sweep_tell(b);
 	if (r == 0 && urgent == b->urgent_seen) {
 		set_mode(b, LN_ABI_READER_WAITS);
 		r = consume(b);
@@ -227,19 +222,17 @@ static bool must_read(struct ln_bpf *b)
 
 int ln_bpf_ring_dispatch(struct ln_bpf *b, ln_event_fn fn, void *user)
 {
-	struct epoll_event evs[3];
+	struct epoll_event evs[2];
 	bool due = false;
 	uint64_t ticks;
-	int n = epoll_wait(b->epoll_fd, evs, 3, 0);
+	int n = epoll_wait(b->epoll_fd, evs, 2, 0);
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n; i++) {
-		int timer_fd = evs[i].data.u32 == 3 ? b->sweep.timer_fd : b->timer_fd;
-
-		if (evs[i].data.u32 == 1)
+		if (evs[i].data.u32 != 2)
 			continue;
-		if (read(timer_fd, &ticks, sizeof(ticks)) == sizeof(ticks))
+		if (read(b->timer_fd, &ticks, sizeof(ticks)) == sizeof(ticks))
 			due = true;
 	}
 	if (due || (n > 0 && must_read(b)))

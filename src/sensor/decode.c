@@ -10,6 +10,7 @@ static const char *const lost_texts[LN_ABI_LOST_COUNT] = {
     [LN_ABI_LOST_SOCKETS] = "no memory for a socket's owner: flows without end or counts",
     [LN_ABI_LOST_DNS] = "a DNS message was too long or could not be read",
     [LN_ABI_LOST_VERDICTS] = "the wake-up table refused an entry: alerts may be late",
+    [LN_ABI_LOST_LINEAGE] = "attach: a family too large to follow: a child may not be watched",
 };
 _Static_assert(LN_ARRAY_SIZE(lost_texts) == LN_ABI_LOST_COUNT, "a text for each reason");
 
@@ -183,14 +184,12 @@ static int decode_channel(struct ln_decoder *d, const void *record, size_t len, 
 	c->family = raw->family;
 	c->type = raw->type;
 	c->number = raw->number;
-	c->held_back = raw->held_back;
 	c->syscall = raw->syscall ? ln_decode_syscall_text(raw->syscall - 1) : NULL;
 	c->own_ns = raw->flags & LN_ABI_CHANNEL_OWN_NS;
 	c->same_tree = raw->flags & LN_ABI_CHANNEL_SAME_TREE;
 	c->abstract = raw->flags & LN_ABI_CHANNEL_ABSTRACT;
 	c->refused = raw->flags & LN_ABI_CHANNEL_REFUSED;
 	c->existing = raw->flags & LN_ABI_CHANNEL_EXISTING;
-	c->read_only = raw->flags & LN_ABI_CHANNEL_READ;
 	c->cookie = raw->cookie;
 	decode_party(&raw->other, &c->other);
 	if (raw->flow.family != 0) {
@@ -215,7 +214,12 @@ static int decode_cgroup(struct ln_decoder *d, const void *record, size_t len, s
 	ev->kind = LN_EVENT_CGROUP;
 	ev->cgroup.id = raw->id;
 	ev->cgroup.path = d->exe;
-	ev->cgroup.path_len = join_path(data, raw->len, false, d->exe);
+	ev->cgroup.path_len = join_path(data, raw->len, raw->h.flags & LN_ABI_CGROUP_CUT, d->exe);
+	/* The root has no name. */
+	if (raw->len == 0 && ev->cgroup.path_len == 0)
+		ev->cgroup.path_len = join_path("", 1, false, d->exe);
+	ev->cgroup.moved = raw->h.flags & LN_ABI_CGROUP_MOVED;
+	ev->cgroup.uncovered = raw->h.flags & LN_ABI_CGROUP_UNCOVERED;
 	return 0;
 }
 

@@ -52,8 +52,7 @@ struct ln_channel_fact {
 struct ln_sensor_config {
 	const uint16_t *dns_ports; /* borrowed; besides 53 */
 	size_t n_dns_ports;
-	uint32_t launcher; /* a process of linnet's own besides this one; 0 none */
-	bool deep;         /* watch every send on the host too: dearer, see linnet(1) */
+	bool deep;  /* watch every send on the host too: dearer, see linnet(1) */
 	bool guard; /* with BPF LSM: refuse the tree's ptrace, kill and bpf on linnet itself */
 };
 
@@ -74,6 +73,9 @@ struct ln_sensor_ops {
 	/* Drains everything that is there now, whether due or not: for the end. */
 	int (*drain)(struct ln_sensor *s, ln_event_fn fn, void *user);
 	void (*hint)(struct ln_sensor *s, const struct ln_hint *hint); /* NULL: not wanted */
+	/* How many processes of all trees live, as the kernel counts them, also when events were
+	 * lost. NULL: nobody knows better than the events. */
+	uint64_t (*living)(struct ln_sensor *s);
 	/* What works and what does not: `*ret` is borrowed, valid until free. */
 	size_t (*facts)(struct ln_sensor *s, const struct ln_sensor_fact **ret);
 	/* The channel table, complete after track or adopt; the same life as facts. */

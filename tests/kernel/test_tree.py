@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from cgroups import cgroup2_mount
 from netlab import OTHER
 from policies import WEATHER_ONLY
 from watch import actor
@@ -90,11 +91,6 @@ def test_enters_another_network_namespace(start, fresh_net):
     watch = start.run(WEATHER_ONLY, "nsenter", f"--net=/run/netns/{other.name}", *FLOW)
     assert the_flow(watch)["args"] == FLOW
     said.wait(event="close", rx=10)
-
-
-def cgroup2_mount():
-    with open("/proc/self/mountinfo", encoding="utf-8") as table:
-        return next((line.split()[4] for line in table if " - cgroup2 " in line), None)
 
 
 def test_move_to_another_cgroup(start):

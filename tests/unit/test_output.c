@@ -287,12 +287,17 @@ static void test_console_summary(void **state)
 	sum.rx_bytes = 1048575;
 	sum.lost = 3;
 	sum.tables_full = 9;
+	sum.channels = 7;
+	sum.channels_unexpected = 5;
+	sum.tampers = 4;
 	cap.sink->ops->summary(cap.sink, &sum, unused, LN_ARRAY_SIZE(unused));
 	next_write();
 	assert_has(cap.text, "12 to 1 destination\n");
 	assert_has(cap.text, " 2 and 7 repeats\n");
 	assert_has(cap.text, " 16.0 EiB out, 1.0 MiB in\n");
 	assert_has(cap.text, " 3 events lost, 9 table entries refused\n");
+	assert_has(cap.text, "\n  other channels    7, 5 unexpected\n");
+	assert_has(cap.text, "\n  tampering         4 times\n");
 	assert_has(cap.text, "never used  a:1, b:2, c:3, d:4, e:5, f:6, g:7, h:8, i:9, j:10 and "
 			     "2 more\n");
 	capture_end();

@@ -73,6 +73,173 @@ static void test_flow_record(void **state)
 	assert_true(json_is_false(field(r, "same_tree")));
 	assert_true(json_is_false(field(r, "mptcp")));
 	assert_true(json_is_false(field(r, "uncounted")));
+	assert_text(r, "how", "task");
+	assert_true(json_is_false(field(r, "received")));
+	assert_true(json_is_false(field(r, "passed")));
+	assert_true(json_is_false(field(r, "inbound")));
+	assert_null_field(r, "other");
+	assert_null_field(r, "listener");
+	assert_null_field(r, "place");
+	assert_null(json_object_get(r, "title"));
+	assert_null(json_object_get(r, "cgroup"));
+	assert_null(json_object_get(r, "ns_pid"));
+	json_decref(r);
+}
+
+static void test_who_and_where(void **state)
+{
+	static const char path[] =
+	    "/a.slice/docker-"
+	    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope";
+	struct ln_cgroup_info in = {.path = path, .path_len = sizeof(path) - 1};
+	json_t *r;
+
+	ln_container_parse(path, sizeof(path) - 1, &in.in);
+	finding.cgroup = &in;
+	finding.title = "SOCKET RECEIVED";
+	finding.verdict = LN_VERDICT_EXPECTED;
+	finding.place = "loopback";
+	agent.ns_pid = 7;
+	agent.why = "taken over";
+	flow.how = LN_HOW_AMBIGUOUS;
+	flow.received = flow.passed = flow.inbound = true;
+	flow.other = (struct ln_party){812, "s\033h"};
+	flow.listener = (struct ln_party){.pid = 813};
+	r = logged();
+	assert_number(r, "ns_pid", 7);
+	assert_text(r, "watched_since", "taken over");
+	assert_text(r, "cgroup", path);
+	assert_text(r, "container",
+		    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+	assert_text(r, "runtime", "docker");
+	assert_text(r, "unit", "a.slice");
+	assert_text(r, "title", "SOCKET RECEIVED");
+	assert_text(r, "action", "logged");
+	assert_number(r, "parents.0.pid", 1234);
+	assert_text(r, "how", "ambiguous");
+	assert_true(json_is_true(field(r, "received")));
+	assert_true(json_is_true(field(r, "passed")));
+	assert_true(json_is_true(field(r, "inbound")));
+	assert_number(r, "other.pid", 812);
+	assert_text(r, "other.comm", "s\033h");
+	assert_number(r, "listener.pid", 813);
+	assert_null_field(r, "listener.comm");
+	assert_text(r, "place", "loopback");
+	json_decref(r);
+}
+
+static void test_wire_record(void **state)
+{
+	struct ln_name_evidence names[] = {named("real.example", LN_NAME_ANSWER),
+					   named("said.example", LN_NAME_HOSTS)};
+	struct ln_endpoint wire;
+	json_t *r;
+
+	assert_true(ln_endpoint_parse("203.0.113.9:8443", 0, &wire));
+	finding.kind = LN_FINDING_WIRE;
+	finding.wire = &wire;
+	finding.wire_why = LN_WIRE_ROUTED;
+	finding.names = &names[0];
+	finding.named = &names[1];
+	finding.n_names = finding.n_named = 1;
+	r = logged();
+	assert_text(r, "type", "wire");
+	assert_text(r, "id", "abc0001");
+	assert_text(r, "named.ip", "104.28.14.6");
+	assert_number(r, "named.port", 443);
+	assert_text(r, "remote.ip", "203.0.113.9");
+	assert_number(r, "remote.port", 8443);
+	assert_text(r, "way", "routed");
+	assert_text(r, "names.0.name", "real.example");
+	assert_text(r, "named_names.0.name", "said.example");
+	assert_text(r, "how", "task");
+	json_decref(r);
+}
+
+static void test_channel_record(void **state)
+{
+	struct ln_channel c = {.kind = LN_CHANNEL_UNIX_SOCKET,
+			       .how = LN_HOW_SOCKET,
+			       .family = 1,
+			       .type = 5,
+			       .syscall = "connect",
+			       .path = "a\0b\xff",
+			       .path_len = 4,
+			       .abstract = true,
+			       .refused = true,
+			       .other = {.pid = 4, .comm = "x"}};
+	json_t *r;
+
+	finding.kind = LN_FINDING_CHANNEL;
+	finding.channel = &c;
+	finding.subject = "@a@b";
+	finding.title = "PROXYING DAEMON";
+	finding.flow = NULL;
+	capture_jsonl(false);
+	cap.sink->ops->finding(cap.sink, &finding);
+	assert_has(next_write(), "\"path\":\"a\\u0000b\xef\xbf\xbd\",\"abstract\":true");
+	capture_end();
+	c.path = NULL;
+	r = logged();
+	assert_text(r, "type", "channel");
+	assert_text(r, "channel", "unix-socket");
+	assert_text(r, "subject", "@a@b");
+	assert_text(r, "title", "PROXYING DAEMON");
+	assert_text(r, "action", "blocked");
+	assert_text(r, "how", "socket");
+	assert_text(r, "family", "AF_UNIX");
+	assert_text(r, "socket_type", "SOCK_SEQPACKET");
+	assert_text(r, "syscall", "connect");
+	assert_null_field(r, "path");
+	assert_number(r, "other.pid", 4);
+	assert_true(json_is_true(field(r, "refused")));
+	assert_true(json_is_false(field(r, "own_ns")));
+	assert_true(json_is_false(field(r, "existing")));
+	assert_true(json_is_false(field(r, "same_tree")));
+	assert_null(json_object_get(r, "capability"));
+	assert_null(json_object_get(r, "remote"));
+	json_decref(r);
+
+	c = (struct ln_channel){.kind = LN_CHANNEL_PRIVILEGE, .number = 12};
+	finding.flow = &flow;
+	r = logged();
+	assert_text(r, "capability", "CAP_NET_ADMIN");
+	assert_number(r, "number", 12);
+	assert_null_field(r, "family");
+	assert_text(r, "remote.ip", "104.28.14.6");
+	assert_text(r, "local.ip", "10.0.0.7");
+	assert_text(r, "proto", "TCP");
+	json_decref(r);
+
+	finding.kind = LN_FINDING_REPEATS;
+	finding.flow = NULL;
+	finding.channel = NULL;
+	finding.count = 4;
+	r = logged();
+	assert_text(r, "title", "PROXYING DAEMON");
+	assert_text(r, "subject", "@a@b");
+	assert_null(json_object_get(r, "remote"));
+	json_decref(r);
+}
+
+static void test_tamper_record(void **state)
+{
+	struct ln_party by = {.comm = "evil"};
+	json_t *r;
+
+	finding.kind = LN_FINDING_TAMPER;
+	finding.title = "LINNET TAMPERED WITH";
+	finding.flow = NULL;
+	finding.other = &by;
+	r = logged();
+	assert_text(r, "type", "tamper");
+	assert_text(r, "reason", REASON);
+	assert_text(r, "by.comm", "evil");
+	assert_number(r, "by.pid", 0);
+	json_decref(r);
+	finding.other = NULL;
+	r = logged();
+	assert_null_field(r, "by");
 	json_decref(r);
 }
 
@@ -357,6 +524,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(test_flow_record, setup),
+	    cmocka_unit_test_setup(test_who_and_where, setup),
+	    cmocka_unit_test_setup(test_wire_record, setup),
+	    cmocka_unit_test_setup(test_channel_record, setup),
+	    cmocka_unit_test_setup(test_tamper_record, setup),
 	    cmocka_unit_test_setup(test_allowed_flow_record, setup),
 	    cmocka_unit_test_setup(test_close_record, setup),
 	    cmocka_unit_test_setup(test_dns_records, setup),

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The blocks of what is no plain connection. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sys/socket.h>
+#include "output/alert.h"
+#include "output_fixture.h"
+
+#define HEAD(title)                                                                                \
+	"[!] " title "\n"                                                                          \
+	"Timestamp: 2023-10-26T14:32:07Z\n"                                                        \
+	"PID: 7843\n"                                                                              \
+	"Command: /usr/bin/python /opt/agent/main.py\n"
+#define LOGGED "Action: LOGGED (Block policy not enabled)\n"
+#define TAIL                                                                                       \
+	"Agent: travel_agent_v1\n"                                                                 \
+	"Process tree: 1234 bash > 7843 python /opt/agent/main.py\n"                               \
+	"\n"
+
+static struct ln_channel channel;
+static struct ln_alert alert;
+static struct ln_rule rule = {.text = (char *)"api.example.com", .line = 3, .n_ports = 1};
+static struct ln_port_range port = {443, 443};
+
+static const char *text(void)
+{
+	ln_buf_reset(&alert.text);
+	ln_alert_add(&alert, &finding);
+	return ln_buf_text(&alert.text);
+}
+
+static int begin(void **state)
+{
+	setup(state);
+	alert = (struct ln_alert){0};
+	channel = (struct ln_channel){.kind = LN_CHANNEL_RAW_SOCKET};
+	rule.ports = &port;
+	rule.proto = IPPROTO_TCP;
+	return 0;
+}
+
+static int end(void **state)
+{
+	ln_alert_done(&alert);
+	return 0;
+}
+
+static void be_channel(const char *title, const char *subject)
+{
+	finding.kind = LN_FINDING_CHANNEL;
+	finding.title = title;
+	finding.subject = subject;
+	finding.channel = &channel;
+	finding.flow = NULL;
+}
+
+static void test_channel(void **state)
+{
+	be_channel("RAW SOCKET", "raw IPv4 socket, protocol ICMP");
+	finding.reason = "Why not.";
+	assert_string_equal(
+	    text(), HEAD("RAW SOCKET") "Destination: raw IPv4 socket, protocol ICMP\n" LOGGED
+				       "Rule Matched: NONE - Why not.\n" TAIL);
+	channel.refused = true;
+	channel.existing = true;
+	assert_has(text(), "\nAction: BLOCKED\n");
+	assert_has(text(), "\nSince: before the watch began\n");
+}
+
+static void test_subjects_are_escaped(void **state)
+{
+	be_channel("PROXYING DAEMON", "/tmp/\033[2J\n[!] FAKE\xff (PID 5 a\rb)");
+	assert_has(text(), "\nDestination: /tmp/\\x1b[2J\\n[!] FAKE\\xff (PID 5 a\\rb)\nAction");
+	finding.kind = LN_FINDING_REPEATS;
+	finding.count = 2;
+	assert_string_equal(text(), "[!] REPEATED 2 times: PROXYING DAEMON, "
+				    "/tmp/\\x1b[2J\\n[!] FAKE\\xff (PID 5 a\\rb), last by PID "
+				    "7843, agent travel_agent_v1\n\n");
+}
+
+static void test_listener_and_place(void **state)
+{
+	finding.title = LN_TITLE_OUTBOUND;
+	finding.place = "loopback";
+	flow.listener = (struct ln_party){812, "post\033gres x"};
+	assert_has(text(), "[!] UNEXPECTED OUTBOUND CONNECTION\n");
+	assert_has(text(), "\nProtocol: TCP\nListener: PID 812 'post\\x1bgres x'\nPlace: "
+			   "loopback\nAgent: ");
+	flow.listener.pid = 0;
+	assert_has(text(), "\nListener: an unknown process 'post\\x1bgres x'\n");
+	flow.listener.comm[0] = '\0';
+	assert_lacks(text(), "Listener");
+}
+
+static void test_sockets_that_change_hands(void **state)
+{
+	finding.title = "SOCKET RECEIVED";
+	finding.verdict = LN_VERDICT_EXPECTED;
+	finding.rule = &rule;
+	finding.reason = "Socket was made outside the agent.";
+	flow.received = true;
+	flow.other = (struct ln_party){812, "ssh"};
+	assert_string_equal(
+	    text(),
+	    HEAD("SOCKET RECEIVED") "Destination: 104.28.14.6:443 (resolved: unknown)\n" LOGGED
+				    "Rule Matched: api.example.com 443/TCP (policy line 3) - "
+				    "Socket was "
+				    "made outside the agent.\n"
+				    "Protocol: TCP\n"
+				    "Socket: made by PID 812 ssh, outside the agent\n" TAIL);
+	flow.received = false;
+	flow.passed = true;
+	flow.other.pid = 0;
+	flow.other.comm[0] = '\0';
+	assert_has(text(), "\nSocket: made by the agent, used by an unknown process, outside the "
+			   "agent\n");
+}
+
+static void test_inbound(void **state)
+{
+	finding.title = "INBOUND CHANNEL";
+	flow.inbound = true;
+	assert_has(text(), "[!] INBOUND CHANNEL\n");
+	assert_has(text(), "\nProtocol: TCP\nLocal: 10.0.0.7:40000\nAgent: ");
+	finding.kind = LN_FINDING_REPEATS;
+	finding.count = 3;
+	assert_has(text(), "[!] REPEATED 3 times: INBOUND CHANNEL, 104.28.14.6:443/TCP, last by ");
+}
+
+static void test_wire(void **state)
+{
+	struct ln_name_evidence real = named("real.example", LN_NAME_ANSWER);
+	struct ln_name_evidence said = named("said.example", LN_NAME_UNTRUSTED);
+	struct ln_endpoint wire;
+
+	assert_true(ln_endpoint_parse("[2001:db8::9]:53", 0, &wire));
+	finding.kind = LN_FINDING_WIRE;
+	finding.title = "DESTINATION CHANGED";
+	finding.subject = "for repeats";
+	finding.wire = &wire;
+	finding.wire_why = LN_WIRE_ROUTED;
+	finding.names = &real;
+	finding.n_names = 1;
+	finding.named = &said;
+	finding.n_named = 1;
+	assert_has(text(), "[!] DESTINATION CHANGED\n");
+	assert_has(text(), "\nDestination: [2001:db8::9]:53 (resolved: real.example)\n");
+	assert_has(text(), "\nNamed: 104.28.14.6:443 (resolved: said.example (claimed))\nWay: "
+			   "source route or segment routing header\n");
+	finding.wire_why = LN_WIRE_CHANGED;
+	assert_has(text(), "\nWay: rewritten after the application named it\n");
+	finding.wire_why = LN_WIRE_SUBFLOW;
+	assert_has(text(), "\nWay: MPTCP subflow\n");
+}
+
+static void test_where_the_process_is(void **state)
+{
+	static const char path[] =
+	    "/a.slice/docker-"
+	    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope";
+	static const char unit[] = "/x\n\033.service";
+	struct ln_cgroup_info in = {.path = path, .path_len = sizeof(path) - 1};
+
+	ln_container_parse(path, sizeof(path) - 1, &in.in);
+	finding.cgroup = &in;
+	agent.ns_pid = 7;
+	agent.why = "the agent took it over";
+	assert_has(text(), "\nAgent: travel_agent_v1\nContainer: 0123456789ab (docker)\nPID in "
+			   "container: 7\nWatched since: the agent took it over\nProcess tree: ");
+	in.in.runtime = NULL;
+	agent.ns_pid = agent.pid;
+	assert_has(text(), "\nContainer: 0123456789ab\nWatched");
+	assert_lacks(text(), "PID in container");
+	ln_container_parse(unit, sizeof(unit) - 1, &in.in);
+	assert_has(text(), "\nUnit: x\\n\\x1b.service\n");
+	in.in = (struct ln_container){0};
+	assert_lacks(text(), "Unit");
+}
+
+static void test_a_unix_rule_has_no_port(void **state)
+{
+	be_channel("SOCKET RECEIVED", "x");
+	rule.kind = LN_RULE_UNIX;
+	finding.rule = &rule;
+	finding.verdict = LN_VERDICT_EXPECTED;
+	assert_has(text(), "\nRule Matched: api.example.com (policy line 3) - " REASON "\n");
+	rule.kind = LN_RULE_EXPECTED;
+}
+
+static void test_tamper(void **state)
+{
+	struct ln_party by = {31, "evil\033"};
+
+	finding.kind = LN_FINDING_TAMPER;
+	finding.title = "LINNET TAMPERED WITH";
+	finding.verdict = LN_VERDICT_NONE;
+	finding.reason = "a probe was detached";
+	finding.flow = NULL;
+	finding.proc = NULL;
+	finding.other = &by;
+	finding.pid = 0;
+	assert_string_equal(text(), "[!] LINNET TAMPERED WITH\n"
+				    "Timestamp: 2023-10-26T14:32:07Z\n"
+				    "PID: 31\n"
+				    "Command: evil\\x1b\n"
+				    "Destination: linnet itself\n" LOGGED
+				    "Rule Matched: NONE - a probe was detached\n"
+				    "Agent: travel_agent_v1\n\n");
+	finding.other = NULL;
+	assert_has(text(), "\nPID: unknown\nCommand: unknown\n");
+	finding.proc = &agent;
+	assert_has(text(), "\nCommand: /usr/bin/python /opt/agent/main.py\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_channel, begin, end),
+	    cmocka_unit_test_setup_teardown(test_subjects_are_escaped, begin, end),
+	    cmocka_unit_test_setup_teardown(test_listener_and_place, begin, end),
+	    cmocka_unit_test_setup_teardown(test_sockets_that_change_hands, begin, end),
+	    cmocka_unit_test_setup_teardown(test_inbound, begin, end),
+	    cmocka_unit_test_setup_teardown(test_wire, begin, end),
+	    cmocka_unit_test_setup_teardown(test_where_the_process_is, begin, end),
+	    cmocka_unit_test_setup_teardown(test_a_unix_rule_has_no_port, begin, end),
+	    cmocka_unit_test_setup_teardown(test_tamper, begin, end),
+	};
+
+	return cmocka_run_group_tests_name("alert", tests, NULL, NULL);
+}
