@@ -31,9 +31,14 @@ static __always_inline void tree_remove(__u32 pid)
 static __always_inline __u32 ns_pid(const struct task_struct *task)
 {
 	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	__u32 level = BPF_CORE_READ(pid, level);
+	__u32 level = BPF_CORE_READ(pid, level) & (PID_LEVELS_MAX - 1);
+	/* By hand: an index that is no constant would be taken with the size of our own type. */
+	__u64 at = (__u64)pid + bpf_core_field_offset(struct pid, numbers) +
+		   level * bpf_core_type_size(struct upid) + bpf_core_field_offset(struct upid, nr);
+	__u32 number = 0;
 
-	return BPF_CORE_READ(pid, numbers[level & (PID_LEVELS_MAX - 1)].nr);
+	bpf_probe_read_kernel(&number, sizeof(number), (const void *)at);
+	return number;
 }
 
 /* Tasks are given as plain numbers: a global function takes no pointer to one. */

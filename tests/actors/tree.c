@@ -2,9 +2,13 @@
 /* A command as the last process of a certain family: `tree SHAPE COMMAND…`. Ends when every process
  * below it has ended, orphans too: each holds the writing end of one pipe. */
 #include <err.h>
+#include <fcntl.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +151,82 @@ static void dead_leader_exec(void)
 	pthread_exit(NULL);
 }
 
+static void by_spawn(void)
+{
+	extern char **environ;
+	pid_t pid;
+	int r = posix_spawnp(&pid, command[0], NULL, NULL, command, environ);
+
+	if (r != 0)
+		errx(1, "posix_spawn: %s", strerror(r));
+}
+
+/* All that a daemon does to be nobody's child. */
+static void as_daemon(void)
+{
+	if (must_fork() > 0)
+		return;
+	if (setsid() < 0 || chdir("/") < 0)
+		err(1, "setsid");
+	if (must_fork() > 0)
+		_exit(0);
+	setpgid(0, 0);
+	run_command();
+}
+
+/* The first process of a new PID namespace. */
+static void namespace_init(void)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+
+	if (pid < 0)
+		err(1, "clone");
+	if (pid == 0)
+		run_command();
+}
+
+/* Goes to the PID namespace of another process, and forks into it. */
+static void enter_namespace(void)
+{
+	pid_t init = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+	char path[64], byte;
+	int fd;
+
+	if (init < 0)
+		err(1, "clone");
+	if (init == 0) {
+		close(alive[1]);
+		if (read(alive[0], &byte, 1) != 0)
+			_exit(1);
+		_exit(0);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)init);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWPID) < 0)
+		err(1, "setns");
+	fork_once();
+}
+
+/* clone3(2), CLONE_INTO_CGROUP, and the folder of the cgroup. */
+static const char *cgroup;
+
+static void into_cgroup(void)
+{
+	struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD};
+	int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long pid;
+
+	if (fd < 0)
+		err(1, "%s", cgroup);
+	args.cgroup = (uint64_t)fd;
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0)
+		err(1, "clone3");
+	if (pid == 0)
+		run_command();
+	close(fd);
+}
+
 /* The process that execs is a thread other than the leader, which lives. */
 static void *exec_now(void *unused)
 {
@@ -178,6 +258,11 @@ static const struct {
     {"thread-exec", thread_exec},
     {"dead-leader", dead_leader},
     {"dead-leader-exec", dead_leader_exec},
+    {"posix-spawn", by_spawn},
+    {"daemon", as_daemon},
+    {"pid-namespace-init", namespace_init},
+    {"setns-pid", enter_namespace},
+    {"into-cgroup", into_cgroup},
 };
 
 int main(int argc, char **argv)
@@ -187,6 +272,10 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		errx(2, "usage: tree SHAPE COMMAND…");
 	command = argv + 2;
+	/* `into-cgroup=FOLDER` */
+	cgroup = strchr(argv[1], '=');
+	if (cgroup)
+		argv[1][cgroup++ - argv[1]] = '\0';
 	if (pipe(alive) < 0)
 		err(1, "pipe");
 	for (size_t i = 0; i < sizeof(SHAPES) / sizeof(SHAPES[0]); i++) {

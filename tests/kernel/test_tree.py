@@ -37,7 +37,7 @@ def assert_ancestry(watch, flow):
 
 @pytest.mark.parametrize("shape", [
     "fork", "double-fork", "setsid", "clone-parent", "vfork", "thread-fork", "thread-exec",
-    "dead-leader", "dead-leader-exec"])
+    "dead-leader", "dead-leader-exec", "posix-spawn", "daemon", "pid-namespace-init", "setns-pid"])
 def test_shape(start, shape):
     watch = start.run(WEATHER_ONLY, "sh", "-c", f"{actor('tree')} {shape} {' '.join(FLOW)}; exit 0")
     flow = the_flow(watch)
