@@ -2,7 +2,9 @@
 """linnet takes a living process, its tree and its open sockets."""
 import os
 import signal
+import textwrap
 
+import watch as watching
 from events import wait_exit
 from netlab import OTHER, OTHER6
 from policies import WEATHER_ONLY, policy
@@ -140,3 +142,40 @@ def test_attach_to_itself_or_init_is_refused(start):
         watch = start.attach(WEATHER_ONLY, pid)
         assert watch.wait() in (2, 125), f"{pid}: {watch.text()}"
         assert watch.of("header") == []
+
+
+def test_a_child_whose_birth_was_lost_is_waited_for_and_no_longer(start):
+    """Without a cgroup of its own only the kernel's table knows who lives when events were lost."""
+    script = textwrap.dedent(f"""
+        import os, socket
+        print("ready"); input()
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for i in range(40000):
+            s.sendto(b"", ("{OTHER}", 1024 + i))
+        turn, other = os.pipe()
+        if os.fork() == 0:
+            os.close(other)
+            os.read(turn, 1)  # until the parent has ended
+            print("left")
+            os.read(0, 1)
+            socket.create_connection(("{OTHER}", 7004)).close()
+            os._exit(0)
+    """)
+    agent = start.agent(PYTHON, "-uc", script)
+    assert agent.stdout.readline() == b"ready\n"
+    watch = start.attach(WEATHER_ONLY, agent.pid)
+    watch.wait_record(type="header")
+    # The one that looks after the monitor first.
+    stopped = [watch.pid, *watching.monitor_of(watch.log_path)]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        go(agent)
+        assert agent.stdout.readline() == b"left\n"
+    finally:
+        for pid in reversed(stopped):
+            os.kill(pid, signal.SIGCONT)
+    watch.wait_record(type="lost")
+    go(agent)
+    assert watch.wait() == 0, watch.text()
+    assert len(watch.flows(port=7004)) == 1

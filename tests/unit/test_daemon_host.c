@@ -134,6 +134,7 @@ static void hosts_grant_only_what_the_agent_cannot_write(void **state)
 	const struct ln_agent_file shared = {.owner = 0, .mode = S_IFREG | 0664};
 	const struct ln_agent_file open_to_all = {.owner = 0, .mode = S_IFREG | 0646};
 	const struct ln_agent_file foreign = {.mode = S_IFREG | 0644, .foreign = true};
+	const struct ln_agent_file own_mounts = {.mode = S_IFREG | 0644, .own_mounts = true};
 	const struct ln_agent_file users = {.owner = 1000, .mode = S_IFREG | 0644};
 
 	assert_true(ln_agent_file_trusted(&roots, 1000));
@@ -146,6 +147,8 @@ static void hosts_grant_only_what_the_agent_cannot_write(void **state)
 	assert_true(ln_agent_file_forgeable(&users, 1000));
 	assert_true(ln_agent_file_forgeable(&open_to_all, 1000));
 	assert_true(ln_agent_file_forgeable(&foreign, 1000));
+	assert_false(ln_agent_file_forgeable(&own_mounts, 1000));
+	assert_true(ln_agent_file_forgeable(&own_mounts, 0));
 	assert_false(ln_agent_file_forgeable(&users, 1001));
 	assert_false(ln_agent_file_forgeable(&roots, 1000));
 	assert_false(ln_agent_file_forgeable(&roots, 0));

@@ -212,6 +212,30 @@ static void socket_links(void **state)
 	assert_false(ln_proc_parse_socket_link("socket:[12345]", 13, &inode));
 }
 
+static void numbers_in_a_namespace(void **state)
+{
+	static const char *const refused[] = {
+	    "",
+	    "Pid:\t5\n",
+	    "NSpid:\n",
+	    "NSpid:\t\n",
+	    "NSpid:\t12x\n",
+	    "NSpid:\t12\t\n",
+	    "NSpid:\t4294967296\n",
+	    "Name:\tNSpid:\t7\n",
+	};
+	static const char text[] = "Name:\ta\nNSpid:\t812\t31\t1\nNSpgid:\t9\n";
+	uint32_t pid = 7;
+
+	for (size_t i = 0; i < LN_ARRAY_SIZE(refused); i++)
+		assert_false(ln_proc_parse_ns_pid(refused[i], strlen(refused[i]), &pid));
+	assert_int_equal(pid, 7);
+	assert_true(ln_proc_parse_ns_pid(text, strlen(text), &pid));
+	assert_int_equal(pid, 1);
+	assert_true(ln_proc_parse_ns_pid("NSpid:\t4294967295", 17, &pid));
+	assert_true(pid == UINT32_MAX);
+}
+
 static struct ln_proc *run(struct ln_tree *t, uint32_t pid, const char *exe, const char *args,
 			   size_t args_len)
 {
@@ -574,6 +598,7 @@ int main(void)
 	    cmocka_unit_test(cgroup2_mount_sizes),
 	    cmocka_unit_test(cgroup2_paths),
 	    cmocka_unit_test(socket_links),
+	    cmocka_unit_test(numbers_in_a_namespace),
 	    cmocka_unit_test(tree_life_of_a_process),
 	    cmocka_unit_test(tree_child_keeps_image_of_its_fork),
 	    cmocka_unit_test(tree_exec_before_fork_and_unknown),
