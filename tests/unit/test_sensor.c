@@ -225,6 +225,39 @@ static void test_dns(void **state)
 	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
 }
 
+static void test_cgroup(void **state)
+{
+	struct {
+		struct ln_abi_cgroup ev;
+		char parts[32];
+	} r = {
+	    .ev = {.h = header(LN_ABI_CGROUP), .id = 77},
+	    .parts = "x.service\0system.slice",
+	};
+	struct ln_event ev;
+
+	r.ev.len = sizeof("x.service\0system.slice");
+	r.ev.h.flags = LN_ABI_CGROUP_UNCOVERED;
+	refuse_shorter(&r, sizeof(r.ev) + r.ev.len);
+	assert_int_equal(ln_decode(&decoder, &r, sizeof(r), &ev), 0);
+	assert_int_equal(ev.kind, LN_EVENT_CGROUP);
+	assert_int_equal(ev.cgroup.id, 77);
+	assert_string_equal(ev.cgroup.path, "/system.slice/x.service");
+	assert_true(ev.cgroup.uncovered && !ev.cgroup.moved);
+	r.ev.h.flags = LN_ABI_CGROUP_MOVED | LN_ABI_CGROUP_CUT;
+	assert_int_equal(ln_decode(&decoder, &r, sizeof(r), &ev), 0);
+	assert_string_equal(ev.cgroup.path, "…/system.slice/x.service");
+	assert_true(!ev.cgroup.uncovered && ev.cgroup.moved);
+	/* The root of the tree has no name. */
+	r.ev.len = 0;
+	r.ev.h.flags = 0;
+	assert_int_equal(ln_decode(&decoder, &r, sizeof(r), &ev), 0);
+	assert_string_equal(ev.cgroup.path, "/");
+	assert_int_equal(ev.cgroup.path_len, 1);
+	r.ev.len = LN_ABI_CGROUP_MAX + 1;
+	assert_int_equal(ln_decode(&decoder, &r, sizeof(r), &ev), -EBADMSG);
+}
+
 static void test_unknown_kind(void **state)
 {
 	struct ln_abi_flow_close raw = {.h = header(LN_ABI_DNS + 1)};
@@ -255,6 +288,7 @@ int main(void)
 	    cmocka_unit_test(test_flow_open),
 	    cmocka_unit_test(test_flow_close),
 	    cmocka_unit_test(test_dns),
+	    cmocka_unit_test(test_cgroup),
 	    cmocka_unit_test(test_unknown_kind),
 	    cmocka_unit_test(test_lost_texts),
 	};
