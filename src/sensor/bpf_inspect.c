@@ -29,6 +29,7 @@ struct ln_bpf_task {
 	uint32_t pid, agent;
 	uint64_t losses; /* of events when it was last seen: later its end may be among them */
 	uint64_t missed_ns;
+	bool taken; /* out of the watch: nobody will tell its end */
 	UT_hash_handle hh;
 };
 
@@ -190,7 +191,7 @@ int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err)
 }
 
 /* Memory that anybody with the right to open our maps can map, and write. */
-static void look_at_memory(struct ln_bpf *b, ln_event_fn fn, void *user)
+void ln_bpf_inspect_memory(struct ln_bpf *b, ln_event_fn fn, void *user)
 {
 	uint64_t urgent = __atomic_load_n(&b->skel->bss->stat_urgent, __ATOMIC_RELAXED);
 	bool back = urgent < b->urgent_seen;
@@ -255,6 +256,7 @@ static void note_task(struct ln_bpf *b, uint32_t agent, uint32_t pid)
 	t->agent = agent;
 	t->losses = losses(b);
 	t->missed_ns = 0;
+	t->taken = false;
 }
 
 void ln_bpf_inspect_note(struct ln_bpf *b, const struct ln_event *ev)
@@ -346,10 +348,28 @@ bool ln_bpf_inspect_missed(struct ln_bpf *b, ln_event_fn fn, void *user)
 		if (!t || !was_taken_away(b, t))
 			continue;
 		first = taken++ ? first : t->pid;
-		forget_task(b, t);
+		t->taken = true;
 	}
 	tell_taken(b, first, taken, fn, user);
 	return b->inspect.n_missed > 0;
+}
+
+/* The end of one that the kernel side no longer knows: a watch ends with its last process. */
+static void look_at_taken(struct ln_bpf *b, struct ln_bpf_task *t, ln_event_fn fn, void *user)
+{
+	const struct ln_event ev = {
+	    .kind = LN_EVENT_EXIT,
+	    .time_ns = ln_clock_mono_ns(),
+	    .wall_ns = ln_clock_wall_ns(),
+	    .agent = t->agent,
+	    .pid = t->pid,
+	    .tid = t->pid,
+	};
+
+	if (lives(t->pid))
+		return;
+	forget_task(b, t);
+	fn(&ev, user);
 }
 
 /* Some of them, in turn. */
@@ -365,7 +385,9 @@ static void look_at_tasks(struct ln_bpf *b, ln_event_fn fn, void *user)
 		if (!t)
 			break;
 		in->next = t->hh.next;
-		if (!t->missed_ns)
+		if (t->taken)
+			look_at_taken(b, t, fn, user);
+		else if (!t->missed_ns)
 			was_taken_away(b, t);
 	}
 	if (in->n_missed)
@@ -374,7 +396,7 @@ static void look_at_tasks(struct ln_bpf *b, ln_event_fn fn, void *user)
 
 void ln_bpf_inspect(struct ln_bpf *b, ln_event_fn fn, void *user)
 {
-	look_at_memory(b, fn, user);
+	ln_bpf_inspect_memory(b, fn, user);
 	if (b->inspect.blind)
 		return;
 	for (size_t i = 0; i < b->n_links; i++)

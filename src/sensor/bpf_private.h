@@ -137,6 +137,8 @@ void ln_bpf_inspect(struct ln_bpf *b, ln_event_fn fn, void *user);
 /* Looks again at what was missed, after the events that were there. True: some is not yet clear,
  * look again in LN_BPF_RIPE_NS. */
 bool ln_bpf_inspect_missed(struct ln_bpf *b, ln_event_fn fn, void *user);
+/* Counters and mode; before they are read or set again. */
+void ln_bpf_inspect_memory(struct ln_bpf *b, ln_event_fn fn, void *user);
 /* Somebody else has moved the reader's position. */
 void ln_bpf_inspect_position(struct ln_bpf *b, ln_event_fn fn, void *user);
 void ln_bpf_inspect_done(struct ln_bpf *b);

@@ -174,6 +174,7 @@ int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user)
 	ln_closep(&b->cgroup_root_fd);
 	b->fn = fn;
 	b->user = user;
+	ln_bpf_inspect_memory(b, fn, user);
 	set_mode(b, LN_ABI_READER_RETURNS);
 	urgent = urgent_now(b);
 	b->decoder.wall_offset_ns = (int64_t)(ln_clock_wall_ns() - ln_clock_mono_ns());
