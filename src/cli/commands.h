@@ -29,6 +29,7 @@ enum {
 	LN_OPT_USER,
 	LN_OPT_SHOW_ARGS,
 	LN_OPT_FAIL_ON_ALERT,
+	LN_OPT_GUARD,
 	LN_OPT_STRICT,
 	LN_OPT_JSON,
 };
@@ -40,6 +41,8 @@ enum {
 	    {"log", LN_OPT_LOG, "FILE",                                                            \
 	     "append the connection log to FILE instead of a new file in\n"                        \
 	     "/var/log/linnet (root) or $XDG_STATE_HOME/linnet"},                                  \
+	    {"guard", LN_OPT_GUARD, NULL,                                                          \
+	     "refuse the agent what would harm linnet itself (needs BPF LSM)"},                    \
 	    {"show-args", LN_OPT_SHOW_ARGS, NULL,                                                  \
 	     "do not redact arguments that look like secrets"},                                    \
 	    {"fail-on-alert", LN_OPT_FAIL_ON_ALERT, "[CODE]",                                      \
@@ -52,7 +55,7 @@ enum {
 
 struct ln_watch_args {
 	const char *policy_file, *sensor, *log, *user;
-	bool show_args, quiet, verbose;
+	bool show_args, quiet, verbose, guard;
 	int alert_code;
 };
 /* Takes the command line up to its first argument. False: *ret_status is the exit status. */

@@ -38,6 +38,9 @@ static bool take(struct ln_options *o, struct ln_watch_args *a, int id, const ch
 	case LN_OPT_SHOW_ARGS:
 		a->show_args = true;
 		break;
+	case LN_OPT_GUARD:
+		a->guard = true;
+		break;
 	case LN_OPT_FAIL_ON_ALERT:
 		if (parse_code(value, &a->alert_code))
 			break;
@@ -70,6 +73,10 @@ bool ln_watch_args_parse(struct ln_options *o, struct ln_watch_args *ret, int *r
 	if (!ln_sensor_kind_find(a.sensor)) {
 		*ret_status = ln_options_wrong(
 		    o->command, "there is no sensor \"%s\"; take bpf or poll", a.sensor);
+		return false;
+	}
+	if (a.guard && strcmp(a.sensor, "bpf") != 0) {
+		*ret_status = ln_options_wrong(o->command, "--guard needs the bpf sensor");
 		return false;
 	}
 	if (a.quiet && a.verbose) {
@@ -164,6 +171,7 @@ bool ln_watch_args_apply(const struct ln_watch_args *a, const char *fallback_nam
 	    .quiet = a->quiet,
 	    .color = want_color(),
 	    .show_args = a->show_args,
+	    .guard = a->guard,
 	    .cgroup_fd = -1,
 	};
 	*ret_policy = policy;

@@ -396,6 +396,9 @@ int ln_sensor_bpf_new(int cgroup_root_fd, const struct ln_sensor_config *c, stru
 	if (c->n_dns_ports > LN_ABI_DNS_PORTS)
 		return ln_error_set(err, EINVAL, "resolvers on more than %d ports; use fewer",
 				    LN_ABI_DNS_PORTS);
+	r = c->guard ? ln_bpf_guard(err) : 0;
+	if (r < 0)
+		return r;
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return ln_error_set(err, ENOMEM, "out of memory");

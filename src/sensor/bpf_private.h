@@ -127,6 +127,9 @@ int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error
 void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user);
 void ln_bpf_adopted_done(struct ln_bpf *b);
 
+/* For --guard; *err says why not. */
+int ln_bpf_guard(struct ln_error *err);
+
 /* As root, when everything is tracked that will be: nobody writes the maps any more. */
 int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err);
 /* A cgroup on which links hang, which go with it. */
