@@ -4,7 +4,6 @@
 #include <string.h>
 #include "base/log.h"
 #include "commands.h"
-#include "daemon/files.h"
 
 static bool parse_pid(const char *text, pid_t *ret)
 {
@@ -39,27 +38,6 @@ static int parse_pids(const struct ln_command *c, char **words, pid_t *pids, siz
 	return n ? 0 : ln_options_wrong(c, "no process id is given: linnet attach -p FILE PID…");
 }
 
-/* From its status: the owner of /proc/PID is root for a process that hides itself from debuggers.
- */
-static bool find_uid(pid_t pid, uid_t *ret)
-{
-	LN_AUTO_FREE char *text = NULL;
-	char path[32];
-	size_t len;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	int r = ln_file_read(path, 64u << 10, &text, &len);
-	const char *at = r < 0 ? NULL : strstr(text, "\nUid:\t");
-	if (!at || sscanf(at, "\nUid:\t%u", ret) != 1) {
-		if (r == -ENOENT || r == -ESRCH)
-			ln_log(LN_LOG_ERROR, "there is no process %d", (int)pid);
-		else
-			ln_log(LN_LOG_ERROR, "the user of process %d cannot be told", (int)pid);
-		return false;
-	}
-	return true;
-}
-
 static int run(const struct ln_command *c, int argc, char **argv)
 {
 	struct ln_options o;
@@ -67,8 +45,9 @@ static int run(const struct ln_command *c, int argc, char **argv)
 	struct ln_watch_config config;
 	struct ln_policy *policy = NULL;
 	pid_t pids[LN_WATCH_PIDS_MAX];
+	struct ln_identity agent;
+	struct ln_error err = {0};
 	char name[32];
-	uid_t uid;
 	size_t n = 0;
 	int status = 0;
 
@@ -82,8 +61,11 @@ static int run(const struct ln_command *c, int argc, char **argv)
 	if (!ln_watch_args_apply(&args, name, &config, &policy))
 		return LN_EXIT_FAILED;
 	status = LN_EXIT_FAILED;
-	if (find_uid(pids[0], &uid)) {
-		config.agent_uid = uid;
+	if (ln_identity_of(pids[0], &err, &agent) < 0) {
+		ln_log(LN_LOG_ERROR, "%s", err.text);
+	} else {
+		config.agent_uid = agent.uid;
+		config.agent = &agent;
 		config.attach = true;
 		config.pids = pids;
 		config.n_pids = n;

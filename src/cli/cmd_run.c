@@ -28,6 +28,7 @@ static int run(const struct ln_command *c, int argc, char **argv)
 	} else {
 		config.identity = &identity;
 		config.watch.agent_uid = identity.uid;
+		config.watch.agent = &identity;
 		config.alert_code = args.alert_code;
 		status = ln_launch_run(&config);
 	}

@@ -4,7 +4,9 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include "files.h"
 #include "identity.h"
 
 /* Digits only: strtoul alone would take "-1" and " 7". (uid_t)-1 means "no change": refused. */
@@ -98,6 +100,39 @@ int ln_identity_find(const char *user, struct ln_error *err, struct ln_identity 
 	if (r < 0) {
 		ln_identity_done(&id);
 		return r;
+	}
+	*ret = id;
+	return 0;
+}
+
+/* The line of a field in /proc/PID/status, behind its tabulator. */
+static const char *field(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	return at ? at + strlen(name) : NULL;
+}
+
+int ln_identity_of(pid_t pid, struct ln_error *err, struct ln_identity *ret)
+{
+	struct ln_identity id = {.change = true};
+	LN_AUTO_FREE char *text = NULL;
+	char path[32], *end;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	int r = ln_file_read(path, 64u << 10, &text, &len);
+	if (r == -ENOENT || r == -ESRCH)
+		return ln_error_set(err, ESRCH, "there is no process %d", (int)pid);
+	const char *uid = r < 0 ? NULL : field(text, "\nUid:\t");
+	const char *gid = r < 0 ? NULL : field(text, "\nGid:\t");
+	const char *groups = r < 0 ? NULL : field(text, "\nGroups:\t");
+	if (!uid || !gid || !groups || sscanf(uid, "%*u\t%u", &id.uid) != 1 ||
+	    sscanf(gid, "%*u\t%u", &id.gid) != 1)
+		return ln_error_set(err, EIO, "the user of process %d cannot be told", (int)pid);
+	while (*groups >= '0' && *groups <= '9' && id.n_groups < LN_IDENTITY_GROUPS_MAX) {
+		id.groups[id.n_groups++] = (gid_t)strtoul(groups, &end, 10);
+		groups = end + strspn(end, " ");
 	}
 	*ret = id;
 	return 0;

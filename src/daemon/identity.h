@@ -21,6 +21,8 @@ struct ln_identity {
 
 /* `user`: a name or a number, NULL when not given. */
 int ln_identity_find(const char *user, struct ln_error *err, struct ln_identity *ret);
+/* As whom a process runs: its effective ids, which decide what it may open. No account. */
+int ln_identity_of(pid_t pid, struct ln_error *err, struct ln_identity *ret);
 void ln_identity_done(struct ln_identity *id);
 /* In the agent's process, right before exec. 0 or -errno. */
 int ln_identity_apply(const struct ln_identity *id);

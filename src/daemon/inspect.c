@@ -86,10 +86,10 @@ void ln_watch_note_log(struct ln_watch *w)
 	struct stat st;
 	struct ln_inspection *i = &w->self;
 
-	i->log_fd = -1;
-	if (fstat(w->log_fd, &st) < 0 || !S_ISREG(st.st_mode) || !name_of(w->log_fd, i->log_name))
+	if (fstat(i->log_fd, &st) < 0 || !S_ISREG(st.st_mode) || !name_of(i->log_fd, i->log_name)) {
+		i->log_fd = -1;
 		return;
-	i->log_fd = w->log_fd;
+	}
 	i->log_size = st.st_size;
 	i->log_changed = st.st_ctim;
 }

@@ -105,6 +105,24 @@ void ln_watch_tell_header(struct ln_watch *w)
 	gaps_done(&gaps);
 }
 
+static void tell_reach(const struct ln_watch *w)
+{
+	const struct ln_reach *reach = &w->reach;
+
+	if (reach->log_write || reach->log_replace)
+		ln_log(LN_LOG_WARNING,
+		       "the agent's user can %s the log %s; name one in a directory of root's with "
+		       "--log",
+		       reach->log_write ? "change" : "delete or replace", w->log_path);
+	else if (reach->log_read)
+		ln_log(LN_LOG_NOTICE, "GAP: the agent's user can read the log %s", w->log_path);
+	if (reach->policy_read)
+		ln_log(
+		    LN_LOG_NOTICE,
+		    "GAP: the agent's user can read the policy and so knows what goes unnoticed; "
+		    "make it root's, with mode 0600");
+}
+
 void ln_watch_tell_gaps(const struct ln_watch *w)
 {
 	size_t n = without_purpose(w->c.policy);
@@ -127,6 +145,7 @@ void ln_watch_tell_gaps(const struct ln_watch *w)
 		ln_log(LN_LOG_NOTICE,
 		       "GAP: the agent runs as root and could switch linnet off; run it as another "
 		       "user");
+	tell_reach(w);
 }
 
 /* Each cgroup once; a flood of them is in the log. */

@@ -198,6 +198,19 @@ static int read_resolv_conf(struct ln_watch *w, pid_t pid)
 	return r;
 }
 
+/* Nothing is out of reach for root, nor for linnet's own user when linnet is not root. */
+static void find_reach(struct ln_watch *w)
+{
+	if (!w->drop || !w->c.agent || w->c.agent->uid == 0)
+		return;
+	int r = ln_reach_find(w->c.agent, w->c.no_policy ? NULL : ln_policy_file(w->c.policy),
+			      w->log_path, &w->reach);
+	if (r < 0)
+		ln_log(LN_LOG_WARNING,
+		       "it is not known whether the agent's user can get at the log: %s",
+		       strerror(-r));
+}
+
 static int prepare(struct ln_watch *w, struct ln_error *err)
 {
 	const struct ln_cgroup own = {.parent_fd = -1, .fd = w->c.cgroup_fd};
@@ -211,6 +224,7 @@ static int prepare(struct ln_watch *w, struct ln_error *err)
 	r = w->drop ? ln_privileges_choose(w->c.agent_uid, err, &w->uid, &w->gid) : 0;
 	if (r < 0)
 		return r;
+	find_reach(w);
 	r = make_sensor(w, err);
 	if (r == 0)
 		r = find_netns(w, err);
@@ -249,6 +263,7 @@ int ln_watch_prepare(const struct ln_watch_config *c, struct ln_error *err, stru
 	w->c.cgroup_fd = c->cgroup_fd;
 	int r = prepare(w, err);
 	w->c.cgroup_fd = -1;
+	w->c.agent = NULL;
 	if (r < 0) {
 		ln_watch_free(&w);
 		return r;

@@ -83,7 +83,7 @@ static int make_sinks(struct ln_watch *w, struct ln_error *err)
 	};
 	const struct ln_jsonl_config jsonl = {.fd = w->log_fd, .show_args = w->c.show_args};
 
-	ln_watch_note_log(w);
+	w->self.log_fd = w->log_fd;
 	if (ln_sink_console_new(&console, &w->sinks[0]) < 0)
 		return ln_error_set(err, ENOMEM, "out of memory");
 	w->n_sinks = 1;
@@ -131,6 +131,7 @@ int ln_watch_begin(struct ln_watch *w, struct ln_error *err)
 		ln_log(LN_LOG_WARNING, "the names of the policy are not looked up: %s",
 		       lookup_err.text);
 	ln_watch_settle(w);
+	ln_watch_note_log(w);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include "engine/engine.h"
+#include "identity.h"
 #include "sensor/sensor.h"
 
 #define LN_WATCH_PIDS_MAX 64
@@ -38,6 +39,7 @@ struct ln_watch_config {
 	bool quiet, color, show_args;
 	bool deep, guard; /* see ln_sensor_config */
 	uid_t agent_uid;
+	const struct ln_identity *agent; /* borrowed for ln_watch_prepare; NULL unknown */
 	bool attach;       /* the processes live already; else one, that has not run yet */
 	const pid_t *pids; /* borrowed */
 	size_t n_pids;

@@ -6,6 +6,7 @@
 #include <time.h>
 #include "dns/config.h"
 #include "files.h"
+#include "reach.h"
 #include "output/sink.h"
 #include "sensor/lookup.h"
 #include "watch.h"
@@ -51,6 +52,7 @@ struct ln_watch {
 	uint64_t uncovered[UNCOVERED_MAX]; /* ids of cgroups that a person was told of */
 	size_t n_uncovered;
 	struct ln_inspection self;
+	struct ln_reach reach; /* of the agent's user, where it is not linnet's own */
 };
 
 #define LN_WATCH_AGENT 1 /* id of the only tree */
@@ -62,7 +64,7 @@ void ln_watch_read_resolvers(struct ln_watch *w);
 void ln_watch_feed_hosts(struct ln_watch *w);
 int ln_watch_start_lookups(struct ln_watch *w, struct ln_error *err);
 
-/* inspect.c: remembers which file the log is. */
+/* inspect.c: remembers which file the log is, and what it holds by now. */
 void ln_watch_note_log(struct ln_watch *w);
 
 /* notice.c: what a person is told of the watch itself. */
