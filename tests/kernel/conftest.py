@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "harness"))
 
 import leaks  # noqa: E402
 import netlab  # noqa: E402
+import terminal as terminals  # noqa: E402
 import watch  # noqa: E402
 
 PREFIX = f"linnet-test-{os.getpid()}-"
@@ -118,3 +119,10 @@ def start(net):
     starter = Starter(net)
     yield starter
     starter.close()
+
+
+@pytest.fixture
+def terminal(net):
+    shell = terminals.Terminal(net)
+    yield shell
+    shell.close()

@@ -11,7 +11,6 @@ import subprocess
 import pytest
 
 import watch as watching
-from events import read_lines
 from netlab import OTHER
 from policies import WEATHER_ONLY
 from watch import actor
@@ -219,40 +218,6 @@ def test_a_closed_standard_error_does_not_end_the_watch(start, net):
     process.communicate(b"\n", timeout=20)
     assert process.returncode == 6
     assert b'"verdict":"unexpected"' in log.read_bytes()
-
-
-class Terminal:
-    """An interactive shell on a pseudo-terminal, in the agent's namespace."""
-
-    def __init__(self, net):
-        self.pid, self.master = os.forkpty()
-        if self.pid == 0:
-            os.environ.update(PS1="", HISTFILE="", **net.trust)
-            for name in [n for n in os.environ if n.startswith("SUDO_")]:
-                del os.environ[name]
-            command = net.enter(["bash", "--norc", "--noprofile", "--noediting", "-i"])
-            os.execvp(command[0], command)
-        self.lines = read_lines(self.master, "terminal")
-        self.type("stty -echo; echo sta''rted\n")
-        self.expect("started")
-
-    def type(self, text):
-        os.write(self.master, text.encode())
-
-    def expect(self, text):
-        return self.lines.wait(lambda line: text in line)
-
-    def close(self):
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        os.close(self.master)
-
-
-@pytest.fixture
-def terminal(net):
-    shell = Terminal(net)
-    yield shell
-    shell.close()
 
 
 def linnet_line(start, net, *command):
