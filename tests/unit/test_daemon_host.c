@@ -11,6 +11,7 @@
 #include "daemon/files.h"
 #include "daemon/identity.h"
 #include "daemon/privileges.h"
+#include "daemon/reach.h"
 
 static void sweep_takes_what_the_dead_left(void **state)
 {
@@ -223,6 +224,59 @@ static void the_default_log_is_named_after_the_agent(void **state)
 	assert_int_equal(status, 0);
 }
 
+static void the_ids_of_a_process_are_read(void **state)
+{
+	struct ln_identity id = {0};
+	struct ln_error err = {0};
+	gid_t groups[LN_IDENTITY_GROUPS_MAX];
+
+	assert_int_equal(ln_identity_of(getpid(), &err, &id), 0);
+	assert_int_equal(id.uid, geteuid());
+	assert_int_equal(id.gid, getegid());
+	int n = getgroups(LN_ARRAY_SIZE(groups), groups);
+	assert_int_equal(id.n_groups, n);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(id.groups[i], groups[i]);
+	assert_int_equal(ln_identity_of(ABSENT_PID, &err, &id), -ESRCH);
+	assert_non_null(strstr(err.text, "there is no process 4194305"));
+}
+
+static void what_the_agents_user_can_reach_is_known(void **state)
+{
+	const struct ln_identity agent = {.uid = 65534, .gid = 65534, .n_groups = 1, .groups = {4}};
+	char policy[PATH_MAX], own[PATH_MAX], log[PATH_MAX + 16];
+	struct ln_reach reach;
+
+	if (geteuid() != 0)
+		skip();
+	/* The directory is sticky: root's file in it stays. */
+	snprintf(policy, sizeof(policy), "%s", in_dir("reach.yaml"));
+	write_file(policy, "x", 0640);
+	snprintf(log, sizeof(log), "%s", in_dir("reach.jsonl"));
+	write_file(log, "x", 0600);
+	assert_int_equal(ln_reach_find(&agent, policy, log, &reach), 0);
+	assert_false(reach.policy_read || reach.log_read || reach.log_write || reach.log_replace);
+	/* By one of its groups. */
+	assert_int_equal(chown(policy, 0, 4), 0);
+	assert_int_equal(chmod(log, 0604), 0);
+	assert_int_equal(ln_reach_find(&agent, policy, log, &reach), 0);
+	assert_true(reach.policy_read && reach.log_read);
+	assert_false(reach.log_write || reach.log_replace);
+	/* A directory of its own above root's. */
+	snprintf(own, sizeof(own), "%s", in_dir("own"));
+	assert_int_equal(mkdir(own, 0700), 0);
+	snprintf(log, sizeof(log), "%s/roots", own);
+	assert_int_equal(mkdir(log, 0700), 0);
+	snprintf(log, sizeof(log), "%s/roots/log", own);
+	write_file(log, "x", 0600);
+	assert_int_equal(ln_reach_find(&agent, NULL, log, &reach), 0);
+	assert_false(reach.log_replace);
+	assert_int_equal(chown(own, 65534, 65534), 0);
+	assert_int_equal(ln_reach_find(&agent, NULL, log, &reach), 0);
+	assert_true(reach.log_replace && !reach.policy_read && !reach.log_write);
+	assert_int_equal(ln_reach_find(&agent, NULL, in_dir("absent"), &reach), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +287,8 @@ int main(void)
 	    cmocka_unit_test(hosts_grant_only_what_the_agent_cannot_write),
 	    cmocka_unit_test(files_of_the_agent_are_bounded),
 	    cmocka_unit_test(the_log_is_nobody_elses),
+	    cmocka_unit_test(the_ids_of_a_process_are_read),
+	    cmocka_unit_test(what_the_agents_user_can_reach_is_known),
 	    cmocka_unit_test(the_default_log_is_named_after_the_agent),
 	};
 
