@@ -350,9 +350,11 @@ static size_t channels(struct ln_sensor *s, const struct ln_channel_fact **ret)
 
 static uint64_t living(struct ln_sensor *s)
 {
-	const struct ln_bpf *b = (struct ln_bpf *)s;
+	struct ln_bpf *b = (struct ln_bpf *)s;
+	uint64_t n = __atomic_load_n(&b->skel->bss->tasks_living, __ATOMIC_RELAXED);
 
-	return __atomic_load_n(&b->skel->bss->tasks_living, __ATOMIC_RELAXED);
+	/* The count does not know who was taken out from outside. */
+	return n - LN_MIN(n, b->inspect.taken_ended);
 }
 
 static void bpf_free(struct ln_sensor *s)

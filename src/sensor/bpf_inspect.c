@@ -205,8 +205,10 @@ void ln_bpf_inspect_memory(struct ln_bpf *b, ln_event_fn fn, void *user)
 	b->urgent_seen = LN_MIN(b->urgent_seen, urgent);
 	if (back)
 		tell(b, fn, user, "a counter of the kernel side was set back");
-	if (__atomic_load_n(&b->skel->bss->reader_mode, __ATOMIC_RELAXED) != b->mode) {
-		tell(b, fn, user, "the wake-up mode was changed from outside");
+	if (__atomic_load_n(&b->skel->bss->reader_mode, __ATOMIC_RELAXED) != b->mode ||
+	    b->skel->bss->cfg_adopting) {
+		tell(b, fn, user, "a mode of the kernel side was changed from outside");
+		b->skel->bss->cfg_adopting = 0;
 		ln_bpf_ring_restore(b);
 	}
 }
@@ -369,6 +371,7 @@ static void look_at_taken(struct ln_bpf *b, struct ln_bpf_task *t, ln_event_fn f
 	if (lives(t->pid))
 		return;
 	forget_task(b, t);
+	b->inspect.taken_ended++;
 	fn(&ev, user);
 }
 

@@ -63,6 +63,7 @@ struct ln_bpf_inspect {
 	size_t n_covers;
 	struct ln_bpf_task *tasks; /* owned; who lives, as far as the events say */
 	struct ln_bpf_task *next;  /* whose turn it is; NULL: the first's */
+	uint64_t taken_ended;      /* of those that were taken out of `tasks` */
 	uint32_t missed[LN_BPF_TASKS_A_LOOK];
 	size_t n_missed;
 	char text[160]; /* what was told last */
