@@ -1,13 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Where the tree names a destination: connect and sendmsg, at the cgroup root, in the context of
  * the caller (io_uring workers included: they share its thread group). Fast Open and MPTCP come
- * through connect too. An untracked process pays one look-up. None of these ever refuses. */
+ * through connect too. An untracked process pays one look-up, and one read that shows whether its
+ * socket is the tree's. None of these ever refuses. */
+#include "inject.bpf.h"
 #include "listen.bpf.h"
 
-/* The socket's memory of its owner, made or renewed for the caller. NULL: no memory, counted. */
-static __always_inline struct sock_state *own_socket(struct bpf_sock_addr *ctx,
-						     const struct ln_abi_task *owner,
-						     __u64 pid_tgid)
+static __always_inline bool is_stranger(const struct caller *who)
+{
+	return who->flags & LN_ABI_FLOW_PASSED;
+}
+
+/* The caller is of the tree, the socket is not. Without branches: each would make the verifier
+ * check what follows once more. */
+static __always_inline void set_received(struct caller *who, __u8 foreign)
+{
+	__u16 received = foreign & !(who->flags / LN_ABI_FLOW_PASSED);
+
+	who->flags |= received * LN_ABI_FLOW_RECEIVED;
+	who->how |= received * LN_ABI_AMBIGUOUS;
+}
+
+/* The socket's memory of its owner, made or renewed for the caller; a socket that had none and
+ * should have was received. NULL: no memory, counted. */
+static __always_inline struct sock_state *own_socket(struct bpf_sock_addr *ctx, struct caller *who)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct sock_state *s;
@@ -19,27 +35,39 @@ static __always_inline struct sock_state *own_socket(struct bpf_sock_addr *ctx,
 		count_lost(LN_ABI_LOST_SOCKETS);
 		return 0;
 	}
-	if (!s->cookie)
+	if (!s->cookie) {
 		s->cookie = bpf_get_socket_cookie(ctx);
-	if (!s->netns)
 		s->netns = bpf_get_netns_cookie(ctx);
-	set_owner(&s->owner, owner, pid_tgid);
+		s->foreign = !is_stranger(who) && came_from_outside(sk);
+	}
+	s->owner = who->owner;
+	set_received(who, *(volatile __u8 *)&s->foreign);
 	return s;
+}
+
+/* Who uses a socket beside its owner; NULL: nobody. */
+static __always_inline struct ln_abi_party *stranger(const struct caller *who,
+						     struct ln_abi_party *ret)
+{
+	if (!is_stranger(who))
+		return 0;
+	__builtin_memset(ret, 0, sizeof(*ret));
+	party_of_current(ret);
+	return ret;
 }
 
 /* A UDP flow of a socket that has no room for its memory: told each time, without an end. The agent
  * can bring that about: control data and filters are charged to the same account
  * (net.core.optmem_max). */
-static __always_inline void tell_lone(struct bpf_sock_addr *ctx, const struct ln_abi_task *task,
-				      __u64 pid_tgid, struct ln_abi_flow *dest)
+static __always_inline void tell_lone(struct bpf_sock_addr *ctx, const struct caller *who,
+				      struct ln_abi_flow *dest)
 {
-	struct owner owner;
+	struct ln_abi_party other;
 
-	set_owner(&owner, task, pid_tgid);
 	dest->id = flow_id(bpf_get_socket_cookie(ctx), 0);
 	dest->netns = bpf_get_netns_cookie(ctx);
 	dest->flags |= LN_ABI_FLOW_UNCOUNTED;
-	tell_open(&owner, dest, 0, bpf_ktime_get_ns());
+	tell_open(who, dest, stranger(who, &other), bpf_ktime_get_ns());
 }
 
 static __always_inline void dest_from_context(struct bpf_sock_addr *ctx, __u8 family,
@@ -55,123 +83,267 @@ static __always_inline void dest_from_context(struct bpf_sock_addr *ctx, __u8 fa
 	dest->remote_port = bpf_ntohs(ctx->user_port);
 }
 
-static __always_inline bool is_mptcp(struct bpf_sock_addr *ctx)
-{
-	struct tcp_sock *tp;
+LISTENER_FUNCTION(connect_listener, struct bpf_sock_addr)
 
-	if (!ctx->sk || !bpf_core_field_exists(struct tcp_sock, is_mptcp))
-		return false;
-	tp = bpf_skc_to_tcp_sock(ctx->sk);
-	return tp && tp->is_mptcp;
+static __always_inline bool is_mptcp(const struct tcp_sock *tp)
+{
+	return bpf_core_field_exists(struct tcp_sock, is_mptcp) && tp && tp->is_mptcp;
 }
 
-static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, const struct ln_abi_task *task,
-					__u64 pid_tgid, const struct ln_abi_flow *dest)
+/* What the socket of an MPTCP connection remembers, whose path `sk` is; NULL: not the tree's. */
+static __always_inline struct sock_state *mptcp_state(struct bpf_sock *sk)
 {
-	__u64 cookie = bpf_get_socket_cookie(ctx);
-	struct tcp_flow f = {.generation = 1, .open = 1, .flow = *dest}, *old;
-	struct ln_abi_party listener = {};
+	struct mptcp_sock *parent;
 
-	set_owner(&f.owner, task, pid_tgid);
-	f.open_ns = bpf_ktime_get_ns();
-	f.flow.netns = bpf_get_netns_cookie(ctx);
-	f.flow.id = flow_id(cookie, 1);
-	if (is_mptcp(ctx))
-		f.flow.flags |= LN_ABI_FLOW_MPTCP;
-	if (listener_is_ours(ctx, task->agent, dest, &listener))
-		f.flow.flags |= LN_ABI_FLOW_SAME_TREE;
-	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST)) {
-		/* The socket was connected before, or the map is full. */
-		old = bpf_map_lookup_elem(&tcp_flows, &cookie);
-		if (old && old->open)
-			tcp_never_began(old);
-		f.generation = old ? old->generation + 1 : 0;
-		f.flow.id = flow_id(cookie, f.generation);
-		if (!old || bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_ANY)) {
+	if (!cfg_has_mptcp_sock)
+		return 0;
+	parent = bpf_skc_to_mptcp_sock(sk);
+	return parent ? bpf_sk_storage_get(&socks, parent, 0, 0) : 0;
+}
+
+/* One more path of a connection that is open: to an address that the peer announced, or from one
+ * more of our own. Connected by a worker of the kernel, or by who manages the paths. */
+static __always_inline bool tell_subflow(const struct sock_state *parent, __u64 cookie,
+					 const struct ln_abi_flow *dest)
+{
+	const struct tcp_flow *f;
+	__u64 first = parent->subflow;
+	struct place wire = {};
+
+	if (!first || first == cookie)
+		return false;
+	f = bpf_map_lookup_elem(&tcp_flows, &first);
+	if (!f || !f->open)
+		return false;
+	place_set(&wire, dest);
+	tell_wire(&f->owner, &f->flow, &wire, LN_ABI_WIRE_SUBFLOW);
+	return true;
+}
+
+/* An accepted socket that was disconnected, to go elsewhere: it has the mark that its listener got,
+ * whose cookie is another one. Any other one has the mark of bind or listen, which proves nothing.
+ */
+static __always_inline bool was_accepted(struct bpf_sock *sk, __u64 cookie)
+{
+	const struct sock_state *s = bpf_sk_storage_get(&socks, sk, 0, 0);
+
+	return s && s->cookie != cookie;
+}
+
+static const struct tcp_flow fresh_flow = {};
+
+/* The entry of the socket, which it has since it was made; NULL: there is no room for one. `known`:
+ * without an entry it may be the tree's all the same. */
+static __always_inline struct tcp_flow *tcp_entry(struct bpf_sock_addr *ctx, __u64 cookie,
+						  bool known, struct caller *who)
+{
+	struct tcp_flow *f = bpf_map_lookup_elem(&tcp_flows, &cookie);
+	bool foreign = false;
+
+	if (!f) {
+		foreign = !known && !is_stranger(who) && ctx->sk && came_from_outside(ctx->sk) &&
+			  !was_accepted(ctx->sk, cookie);
+		bpf_map_update_elem(&tcp_flows, &cookie, &fresh_flow, BPF_NOEXIST);
+		f = bpf_map_lookup_elem(&tcp_flows, &cookie);
+		if (f)
+			f->foreign = foreign;
+		else
 			count_lost(LN_ABI_LOST_SOCKETS);
-			f.flow.flags |= LN_ABI_FLOW_UNCOUNTED;
-		}
 	}
-	tell_open(&f.owner, &f.flow, &listener, f.open_ns);
+	set_received(who, f ? *(volatile __u8 *)&f->foreign : foreign);
+	return f;
+}
+
+static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, struct caller *who,
+					struct ln_abi_flow *dest)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx), now_ns = bpf_ktime_get_ns();
+	struct ln_abi_party other;
+	struct sock_state *parent;
+	struct tcp_flow *f;
+	bool known = false;
+
+	if (ctx->sk && is_mptcp(bpf_skc_to_tcp_sock(ctx->sk))) {
+		dest->flags |= LN_ABI_FLOW_MPTCP;
+		parent = mptcp_state(ctx->sk);
+		if (parent && tell_subflow(parent, cookie, dest))
+			return;
+		if (parent)
+			parent->subflow = cookie;
+		known = parent || !cfg_has_mptcp_sock;
+	}
+	f = tcp_entry(ctx, cookie, known, who);
+	if (f && f->open)
+		tcp_never_began(f);
+	dest->netns = bpf_get_netns_cookie(ctx);
+	if (connect_listener(ctx, who->owner.agent, dest, &who->listener))
+		dest->flags |= LN_ABI_FLOW_SAME_TREE;
+	if (!f) {
+		dest->id = flow_id(cookie, 0);
+		dest->flags |= LN_ABI_FLOW_UNCOUNTED;
+		tell_open(who, dest, stranger(who, &other), now_ns);
+		return;
+	}
+	dest->id = flow_id(cookie, ++f->generation);
+	f->owner = who->owner;
+	f->open_ns = now_ns;
+	f->flow = *dest;
+	f->wire.key = 0;
+	f->open = 1;
+	tell_open(who, dest, stranger(who, &other), now_ns);
 }
 
 /* Nothing leaves yet, and often nothing ever will: getaddrinfo(3) connects a UDP socket to each
  * answer only to learn the source address. The flow opens with its first datagram, in egress. */
-static __always_inline void udp_connect(struct bpf_sock_addr *ctx, struct sock_state *s)
+static __always_inline void udp_connect(struct bpf_sock_addr *ctx, struct sock_state *s,
+					const struct caller *who)
 {
+	struct udp_flows *u;
+
 	__sync_fetch_and_add(&s->connects, 1);
+	s->flags = who->flags;
+	if (is_stranger(who))
+		party_of_current(&s->other);
 	if (!socket_is_covered(ctx->sk))
 		s->uncounted = 1;
+	/* What was named before is not what comes now. */
+	u = bpf_sk_storage_get(&udp_flows, ctx->sk, 0, 0);
+	if (!u)
+		return;
+	bpf_spin_lock(&u->lock);
+	u->named_by = 0;
+	bpf_spin_unlock(&u->lock);
 }
 
 /* Opens the flow of a datagram with a named destination, once. */
 static __always_inline void udp_named(struct bpf_sock_addr *ctx, struct sock_state *s,
-				      struct ln_abi_flow *dest)
+				      struct caller *who, struct ln_abi_flow *dest)
 {
-	struct ln_abi_party listener = {};
+	struct ln_abi_party other;
 	struct udp_flows *u;
 
 	u = bpf_sk_storage_get(&udp_flows, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!u) {
 		count_lost(LN_ABI_LOST_SOCKETS);
-		tell_roomless(s, dest);
+		tell_roomless(s, who, dest, stranger(who, &other));
 		return;
 	}
-	if (slot_exists(u, dest))
+	if (slot_name(u, dest))
 		return;
-	if (listener_is_ours(ctx, s->owner.agent, dest, &listener))
+	if (listener_is_ours(ctx, s->owner.agent, dest, &who->listener))
 		dest->flags |= LN_ABI_FLOW_SAME_TREE;
 	if (!socket_is_covered(ctx->sk))
 		s->uncounted = 1;
-	slot_open(s, u, dest, &listener, bpf_ktime_get_ns());
+	slot_open(s, u, who, dest, stranger(who, &other), bpf_ktime_get_ns());
+}
+
+/* The owner of the socket, which the caller, a stranger, uses. A TCP socket that nobody asked for
+ * its cookie is none of ours: one read for all others. */
+static __always_inline const struct owner *owner_of_socket(struct bpf_sock_addr *ctx)
+{
+	const struct sock_state *s = 0;
+	const struct tcp_sock *tp;
+	const struct tcp_flow *f;
+	__u64 cookie;
+
+	if (!ctx->sk)
+		return 0;
+	if (ctx->protocol != IPPROTO_TCP) {
+		s = bpf_sk_storage_get(&socks, ctx->sk, 0, 0);
+	} else {
+		tp = bpf_skc_to_tcp_sock(ctx->sk);
+		if (!tp)
+			return 0;
+		cookie = tp->inet_conn.icsk_inet.sk.__sk_common.skc_cookie.counter;
+		f = cookie ? bpf_map_lookup_elem(&tcp_flows, &cookie) : 0;
+		if (f)
+			return &f->owner;
+		if (is_mptcp(tp))
+			s = mptcp_state(ctx->sk);
+	}
+	return s && s->cookie ? &s->owner : 0;
+}
+
+#define STRANGER (1ULL << 63) /* beside an agent in the upper half, a process in the lower */
+
+/* For whom a process outside the tree does this: its use of a socket concerns us when the socket is
+ * the tree's, or when a process of the tree makes it do so. 0: it does not concern us. */
+__noinline __u64 stranger_for(struct bpf_sock_addr *ctx)
+{
+	const struct ln_abi_task *tracer;
+	const struct owner *owner;
+	__u32 pid;
+
+	tracer = tracer_of_current(&pid);
+	if (tracer)
+		return STRANGER | (__u64)tracer->agent << 32 | pid;
+	owner = owner_of_socket(ctx);
+	return owner ? STRANGER | (__u64)owner->agent << 32 | owner->pid : 0;
+}
+
+/* Who does this, in the tree; false: it does not concern us. Strangers cost no branch: each would
+ * make the verifier check what follows once more. */
+static __always_inline bool find_caller(struct bpf_sock_addr *ctx, struct caller *ret)
+{
+	const struct ln_abi_task *task;
+	__u64 pid_tgid, who;
+	__u32 passed;
+
+	task = current_owner(&pid_tgid);
+	who = task ? (__u64)task->agent << 32 | pid_tgid >> 32 : stranger_for(ctx);
+	if (!who)
+		return false;
+	passed = who >> 63;
+	ret->owner.agent = (who & ~STRANGER) >> 32;
+	ret->owner.pid = who;
+	ret->owner.tid = ((__u32)pid_tgid & (passed - 1)) | ((__u32)who & -passed);
+	ret->how = passed * LN_ABI_AMBIGUOUS;
+	ret->flags = passed * LN_ABI_FLOW_PASSED;
+	return true;
 }
 
 static __always_inline int handle_connect(struct bpf_sock_addr *ctx, __u8 family)
 {
 	struct ln_abi_flow dest = {};
-	const struct ln_abi_task *owner;
+	struct caller who = {};
 	struct sock_state *s;
-	__u64 pid_tgid;
 
-	owner = current_owner(&pid_tgid);
-	if (!owner)
-		return ALLOW;
 	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
+		return ALLOW;
+	if (!find_caller(ctx, &who))
 		return ALLOW;
 	dest_from_context(ctx, family, &dest);
 	if (ctx->protocol == IPPROTO_TCP) {
-		tcp_connect(ctx, owner, pid_tgid, &dest);
+		tcp_connect(ctx, &who, &dest);
 		return ALLOW;
 	}
-	s = own_socket(ctx, owner, pid_tgid);
+	s = own_socket(ctx, &who);
 	if (!s) {
-		tell_lone(ctx, owner, pid_tgid, &dest);
+		tell_lone(ctx, &who, &dest);
 		return ALLOW;
 	}
-	udp_connect(ctx, s);
+	udp_connect(ctx, s, &who);
 	/* No egress hook will see its datagrams: better early than never. */
 	if (s->uncounted)
-		udp_named(ctx, s, &dest);
+		udp_named(ctx, s, &who, &dest);
 	return ALLOW;
 }
 
+/* UDP-Lite comes here too. */
 static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, __u8 family)
 {
 	struct ln_abi_flow dest = {};
-	const struct ln_abi_task *owner;
+	struct caller who = {};
 	struct sock_state *s;
-	__u64 pid_tgid;
 
-	owner = current_owner(&pid_tgid);
-	if (!owner)
+	if (!find_caller(ctx, &who))
 		return ALLOW;
 	dest_from_context(ctx, family, &dest);
-	dest.proto = IPPROTO_UDP;
-	s = own_socket(ctx, owner, pid_tgid);
+	s = own_socket(ctx, &who);
 	if (s)
-		udp_named(ctx, s, &dest);
+		udp_named(ctx, s, &who, &dest);
 	else
-		tell_lone(ctx, owner, pid_tgid, &dest);
+		tell_lone(ctx, &who, &dest);
 	return ALLOW;
 }
 
@@ -216,7 +388,7 @@ int on_sock_release(struct bpf_sock *sk)
 
 		if (!slot->id)
 			continue;
-		tell_slot_close(s, slot, 0);
+		tell_slot_close(s, slot);
 		slot->id = 0;
 	}
 	return ALLOW;

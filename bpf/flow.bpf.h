@@ -16,6 +16,15 @@ static __always_inline void set_owner(struct owner *o, const struct ln_abi_task 
 	o->tid = pid_tgid;
 }
 
+static __always_inline bool addr_is_loopback(__u8 family, const __u8 *addr)
+{
+	const __u64 *words = (const __u64 *)addr;
+
+	if (family == 4)
+		return addr[0] == 127;
+	return words[0] == 0 && words[1] == bpf_cpu_to_be64(1);
+}
+
 #define ALLOW 1
 
 static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
@@ -27,13 +36,25 @@ static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
 	return bpf_map_lookup_elem(&tasks, &pid);
 }
 
-static __always_inline bool addr_is_loopback(__u8 family, const __u8 *addr)
+/* Whether a socket that should have a mark of the tree, and has none, must come from outside. What
+ * the kernel made for itself (a path of MPTCP, the connection of a mount) has no file, so nobody
+ * could hand it over. `sock`: a struct sock or bpf_sock. */
+static __always_inline bool came_from_outside(const void *sock)
 {
-	const __u64 *words = (const __u64 *)addr;
+	const struct sock *sk;
 
-	if (family == 4)
-		return addr[0] == 127;
-	return words[0] == 0 && words[1] == bpf_cpu_to_be64(1);
+	if (!cfg_has_sock_create || !*(volatile __u32 *)&marks_ready ||
+	    *(volatile __u64 *)&stat_unmarked || *(volatile __u64 *)&stat_lost[LN_ABI_LOST_TASKS])
+		return false;
+	bpf_probe_read_kernel(&sk, sizeof(sk), &sock);
+	return BPF_CORE_READ(sk, sk_socket, file);
+}
+
+/* A socket of the tree stays without its mark. */
+static __always_inline void count_unmarked(void)
+{
+	count_lost(LN_ABI_LOST_SOCKETS);
+	__sync_fetch_and_add(&stat_unmarked, 1);
 }
 
 /* The best guess before 5.16: most sockets are used where they were made. */
@@ -119,36 +140,112 @@ static __always_inline bool dest_is_urgent(__u32 agent, const struct ln_abi_flow
 	return true;
 }
 
-/* `listener`: see struct ln_abi_flow_open; NULL none. */
-static __always_inline void tell_open(const struct owner *o, const struct ln_abi_flow *flow,
-				      const struct ln_abi_party *listener, __u64 now_ns)
+/* A global function: it is called from many places, and the verifier checks it once. `other`: who
+ * else has a part in it; NULL: nobody. */
+__weak __noinline int tell_open(const struct caller *who, const struct ln_abi_flow *flow,
+				const struct ln_abi_party *other, __u64 now_ns)
 {
 	struct ln_abi_flow_open *ev;
-	bool urgent = dest_is_urgent(o->agent, flow, now_ns);
+	bool urgent;
 
+	if (!who || !flow)
+		return 0;
+	urgent = dest_is_urgent(who->owner.agent, flow, now_ns);
 	ev = emit_reserve(struct ln_abi_flow_open);
 	if (!ev)
-		return;
-	fill_header(&ev->h, LN_ABI_FLOW_OPEN, o->agent, now_ns, o->pid, o->tid);
+		return 0;
+	fill_header(&ev->h, LN_ABI_FLOW_OPEN, who->owner.agent, now_ns, who->owner.pid,
+		    who->owner.tid);
 	ev->flow = *flow;
-	ev->how = LN_ABI_BY_TASK;
+	ev->flow.flags |= who->flags;
+	ev->how = who->how;
 	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
-	if (listener)
-		ev->listener = *listener;
+	ev->listener = who->listener;
+	if (other)
+		ev->other = *other;
 	else
-		__builtin_memset(&ev->listener, 0, sizeof(ev->listener));
-	__builtin_memset(&ev->other, 0, sizeof(ev->other));
+		__builtin_memset(&ev->other, 0, sizeof(ev->other));
+	emit_submit(ev, urgent);
+	return 0;
+}
+
+/* What a destination is besides its address, in one number: port, family, protocol. */
+static __always_inline __u32 dest_key(const struct ln_abi_flow *dest)
+{
+	return dest->remote_port | (__u32)dest->family << 16 | (__u32)dest->proto << 24;
+}
+
+static __always_inline void place_set(struct place *place, const struct ln_abi_flow *dest)
+{
+	const __u64 *addr = (const __u64 *)dest->remote;
+
+	place->addr[0] = addr[0];
+	place->addr[1] = addr[1];
+	place->key = dest_key(dest);
+}
+
+static __always_inline bool place_is(const struct place *place, const struct ln_abi_flow *dest)
+{
+	const __u64 *addr = (const __u64 *)dest->remote;
+
+	return place->key == dest_key(dest) && place->addr[0] == addr[0] &&
+	       place->addr[1] == addr[1];
+}
+
+static __always_inline void flow_set_place(struct ln_abi_flow *flow, const struct place *place)
+{
+	flow->remote_port = place->key;
+	flow->family = place->key >> 16;
+	flow->proto = place->key >> 24;
+	__builtin_memcpy(flow->remote, place->addr, 16);
+}
+
+/* The packets of `flow` go to `wire`. Its owner is known by the socket alone. */
+static __always_inline void tell_wire(const struct owner *o, const struct ln_abi_flow *flow,
+				      const struct place *wire, enum ln_abi_wire why)
+{
+	__u64 now_ns = bpf_ktime_get_ns();
+	struct ln_abi_flow_wire *ev;
+	struct ln_abi_flow to = {};
+	bool urgent;
+
+	flow_set_place(&to, wire);
+	urgent = dest_is_urgent(o->agent, &to, now_ns);
+	ev = emit_reserve(struct ln_abi_flow_wire);
+	if (!ev)
+		return;
+	fill_header(&ev->h, LN_ABI_FLOW_WIRE, o->agent, now_ns, o->pid, o->tid);
+	ev->flow = *flow;
+	__builtin_memcpy(ev->wire, wire->addr, sizeof(ev->wire));
+	ev->wire_port = to.remote_port;
+	ev->wire_family = to.family;
+	ev->why = why;
+	ev->how = LN_ABI_BY_SOCKET;
+	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
 	emit_submit(ev, urgent);
 }
 
 /* A datagram of a socket that has no room for slots: told each time, without an end. */
-static __always_inline void tell_roomless(const struct sock_state *s, struct ln_abi_flow *dest)
+static __always_inline void tell_roomless(const struct sock_state *s, const struct caller *who,
+					  struct ln_abi_flow *dest,
+					  const struct ln_abi_party *other)
 {
 	dest->id = s->cookie << 16;
 	dest->netns = s->netns;
-	dest->proto = IPPROTO_UDP;
 	dest->flags |= LN_ABI_FLOW_UNCOUNTED;
-	tell_open(&s->owner, dest, 0, bpf_ktime_get_ns());
+	tell_open(who, dest, other, bpf_ktime_get_ns());
+}
+
+/* For whom a packet counts of which only the socket is known. */
+static __always_inline void caller_from_socket(const struct sock_state *s, struct caller *who)
+{
+	__u16 flags = s->flags | (s->foreign ? LN_ABI_FLOW_RECEIVED : 0);
+
+	who->owner = s->owner;
+	who->flags = flags;
+	who->how = flags ? LN_ABI_AMBIGUOUS : LN_ABI_BY_SOCKET;
+	who->pad = 0;
+	__builtin_memset(&who->listener, 0, sizeof(who->listener));
 }
 
 struct flow_counts {
@@ -188,57 +285,50 @@ static __always_inline void tcp_never_began(const struct tcp_flow *f)
 	tell_close(&f->owner, &f->flow, &counts, LN_ABI_OUTCOME_UNREACHABLE);
 }
 
-/* The UDP flow in a slot, as an event names it. */
+static __always_inline __u16 slot_port(const struct udp_slot *slot)
+{
+	return slot->dest.key;
+}
+
+/* The flow in a slot, as an event names it. */
 static __always_inline void flow_from_slot(struct ln_abi_flow *flow, const struct sock_state *s,
 					   const struct udp_slot *slot)
 {
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->id = slot->id;
 	flow->netns = s->netns;
-	flow->family = slot->family;
-	flow->proto = IPPROTO_UDP;
-	flow->remote_port = slot->port;
 	flow->local_port = s->local_port;
-	__builtin_memcpy(flow->remote, slot->addr, 16);
+	flow_set_place(flow, &slot->dest);
 	if (slot->same_tree)
 		flow->flags |= LN_ABI_FLOW_SAME_TREE;
 	if (s->uncounted)
 		flow->flags |= LN_ABI_FLOW_UNCOUNTED;
 }
 
-static __always_inline void tell_slot_close(const struct sock_state *s, const struct udp_slot *slot,
-					    __u16 flags)
+static __always_inline void fill_slot_close(struct ln_abi_flow_close *ev,
+					    const struct sock_state *s, const struct udp_slot *slot,
+					    __u64 now_ns, __u16 flags)
 {
-	struct ln_abi_flow flow;
-	struct flow_counts counts = {
-	    .open_ns = slot->open_ns,
-	    .tx_bytes = slot->tx_bytes,
-	    .rx_bytes = slot->rx_bytes,
-	    .tx_packets = slot->tx_packets,
-	    .rx_packets = slot->rx_packets,
-	};
-
-	flow_from_slot(&flow, s, slot);
-	flow.flags |= flags;
-	tell_close(&s->owner, &flow, &counts, LN_ABI_OUTCOME_NONE);
+	fill_header(&ev->h, LN_ABI_FLOW_CLOSE, s->owner.agent, now_ns, s->owner.pid, s->owner.tid);
+	flow_from_slot(&ev->flow, s, slot);
+	ev->flow.flags |= flags;
+	ev->open_ns = slot->open_ns;
+	ev->tx_bytes = slot->tx_bytes;
+	ev->rx_bytes = slot->rx_bytes;
+	ev->tx_packets = slot->tx_packets;
+	ev->rx_packets = slot->rx_packets;
+	ev->outcome = LN_ABI_OUTCOME_NONE;
+	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
 }
 
-static __always_inline bool slot_is(const struct udp_slot *slot, const struct ln_abi_flow *dest)
+static __always_inline void tell_slot_close(const struct sock_state *s, const struct udp_slot *slot)
 {
-	const __u64 *addr = (const __u64 *)dest->remote;
+	struct ln_abi_flow_close *ev = emit_reserve(struct ln_abi_flow_close);
 
-	return slot->port == dest->remote_port && slot->addr[0] == addr[0] &&
-	       slot->addr[1] == addr[1] && slot->family == dest->family;
-}
-
-static __always_inline void slot_set(struct udp_slot *slot, const struct ln_abi_flow *dest)
-{
-	const __u64 *addr = (const __u64 *)dest->remote;
-
-	slot->addr[0] = addr[0];
-	slot->addr[1] = addr[1];
-	slot->port = dest->remote_port;
-	slot->family = dest->family;
+	if (!ev)
+		return;
+	fill_slot_close(ev, s, slot, bpf_ktime_get_ns(), 0);
+	emit_submit(ev, false);
 }
 
 /* Which slot holds this destination; -1: none. Under the lock. The position goes through the map's
@@ -248,10 +338,10 @@ static __always_inline int slot_find(struct udp_flows *u, const struct ln_abi_fl
 {
 	struct udp_slot *last = &u->slots[u->at & (LN_ABI_UDP_SLOTS - 1)];
 
-	if (last->id && slot_is(last, dest))
+	if (last->id && place_is(&last->dest, dest))
 		return u->at & (LN_ABI_UDP_SLOTS - 1);
 	for (__u32 i = 0; i < LN_ABI_UDP_SLOTS; i++) {
-		if (u->slots[i].id && slot_is(&u->slots[i], dest)) {
+		if (u->slots[i].id && place_is(&u->slots[i].dest, dest)) {
 			u->at = i;
 			return u->at & (LN_ABI_UDP_SLOTS - 1);
 		}
@@ -259,45 +349,78 @@ static __always_inline int slot_find(struct udp_flows *u, const struct ln_abi_fl
 	return -1;
 }
 
-static __always_inline bool slot_exists(struct udp_flows *u, const struct ln_abi_flow *dest)
+/* The same for a packet that goes out: its address may stand for another one. */
+static __always_inline int slot_find_wire(struct udp_flows *u, const struct ln_abi_flow *dest)
 {
+	int at = slot_find(u, dest);
+
+	if (at >= 0 || !u->wired)
+		return at;
+	for (__u32 i = 0; i < LN_ABI_UDP_SLOTS; i++) {
+		if (u->slots[i].id && place_is(&u->slots[i].wire, dest)) {
+			u->at = i;
+			return u->at & (LN_ABI_UDP_SLOTS - 1);
+		}
+	}
+	return -1;
+}
+
+/* Whether there is a slot for what this thread names now; egress will know what it named. */
+static __always_inline bool slot_name(struct udp_flows *u, const struct ln_abi_flow *dest)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
 	int at;
 
 	bpf_spin_lock(&u->lock);
+	u->named_by = tid;
+	u->named_once = 1;
+	place_set(&u->named, dest);
 	at = slot_find(u, dest);
 	bpf_spin_unlock(&u->lock);
 	return at >= 0;
 }
 
-/* A new UDP flow: takes the next slot, closing what was in it, and tells the opening; unless
- * another thread has just done so. */
+/* A new flow: takes the next slot, closing what was in it, and tells the opening; unless another
+ * thread has just done so. What closes is told first, and its record is there before the lock. */
 static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
-				      struct ln_abi_flow *dest, const struct ln_abi_party *listener,
-				      __u64 now_ns)
+				      const struct caller *who, struct ln_abi_flow *dest,
+				      const struct ln_abi_party *other, __u64 now_ns)
 {
-	struct udp_slot *slot, old = {};
+	struct ln_abi_flow_close *closing = 0;
+	bool evicted = false, missed = false;
+	struct udp_slot *slot;
 
+	if (u->slots[u->next & (LN_ABI_UDP_SLOTS - 1)].id)
+		closing = emit_reserve(struct ln_abi_flow_close);
+	else
+		missed = true;
 	dest->id = 0;
 	dest->netns = s->netns;
-	dest->proto = IPPROTO_UDP;
 	if (s->uncounted)
 		dest->flags |= LN_ABI_FLOW_UNCOUNTED;
 	bpf_spin_lock(&u->lock);
 	if (slot_find(u, dest) < 0) {
 		slot = &u->slots[u->next++ & (LN_ABI_UDP_SLOTS - 1)];
-		__builtin_memcpy(&old, slot, sizeof(old));
+		evicted = slot->id;
+		if (closing && evicted)
+			fill_slot_close(closing, s, slot, now_ns, LN_ABI_FLOW_EVICTED);
 		dest->id = slot->id = flow_id(s->cookie, ++s->generation);
 		slot->open_ns = now_ns;
 		slot->tx_bytes = slot->rx_bytes = slot->tx_packets = slot->rx_packets = 0;
-		slot_set(slot, dest);
+		place_set(&slot->dest, dest);
+		slot->wire.key = 0;
 		slot->same_tree = !!(dest->flags & LN_ABI_FLOW_SAME_TREE);
+		slot->routed = 0;
 	}
 	bpf_spin_unlock(&u->lock);
-	if (!dest->id)
-		return;
-	if (old.id)
-		tell_slot_close(s, &old, LN_ABI_FLOW_EVICTED);
-	tell_open(&s->owner, dest, listener, now_ns);
+	if (closing && evicted)
+		emit_submit(closing, false);
+	else if (closing)
+		bpf_ringbuf_discard(closing, wake_flags(false));
+	else if (evicted && missed) /* another thread has filled the last free slot meanwhile */
+		count_lost(LN_ABI_LOST_RING);
+	if (dest->id)
+		tell_open(who, dest, other, now_ns);
 }
 
 #endif

@@ -14,21 +14,28 @@ typedef _Bool bool;
 #define true 1
 #define false 0
 
-#define AF_INET      2
-#define AF_INET6     10
-#define IPPROTO_TCP  6
-#define IPPROTO_UDP  17
-#define SOCK_STREAM  1
-#define SOCK_DGRAM   2
-#define SOCK_DONE    1 /* bit of skc_flags, include/net/sock.h; the same since 2.6 */
-#define E2BIG        7
-#define EEXIST       17
-#define ECONNRESET   104
-#define ETIMEDOUT    110
-#define ECONNREFUSED 111
-#define EPIPE        32
-#define ENETUNREACH  101
-#define EHOSTUNREACH 113
+#define AF_INET         2
+#define AF_INET6        10
+#define SOCK_STREAM     1
+#define SOCK_DGRAM      2
+#define SOCK_RAW        3
+#define IPPROTO_ICMP    1
+#define IPPROTO_TCP     6
+#define IPPROTO_UDP     17
+#define IPPROTO_DCCP    33
+#define IPPROTO_ICMPV6  58
+#define IPPROTO_SCTP    132
+#define IPPROTO_UDPLITE 136
+#define IPPROTO_MPTCP   262
+#define SOCK_DONE       1 /* bit of skc_flags, include/net/sock.h; the same since 2.6 */
+#define E2BIG           7
+#define EEXIST          17
+#define ECONNRESET      104
+#define ETIMEDOUT       110
+#define ECONNREFUSED    111
+#define EPIPE           32
+#define ENETUNREACH     101
+#define EHOSTUNREACH    113
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -109,12 +116,14 @@ struct css_set;
 struct task_struct {
 	int pid;
 	int tgid;
+	unsigned int ptrace;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	int exit_code;
 	struct task_struct *real_parent;
 	struct list_head children; /* each thread's own */
 	struct list_head sibling;
+	struct task_struct *parent; /* who traces it; else real_parent */
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	char comm[16];
@@ -194,13 +203,17 @@ struct sock {
 	struct sock_cgroup_data sk_cgrp_data;
 	struct sock_reuseport *sk_reuseport_cb;
 	struct bpf_local_storage *sk_bpf_storage;
+	struct socket *sk_socket;
 };
 
 struct inet_sock {
+	struct sock sk;
 	__u16 inet_sport;
 };
 
 struct socket {
+	short type;
+	struct file *file;
 	struct sock *sk;
 };
 
@@ -217,6 +230,10 @@ struct tcp_sock {
 	__u32 segs_out;
 	__u32 segs_in;
 	bool is_mptcp; /* only with CONFIG_MPTCP: ask bpf_core_field_exists first */
+};
+
+struct mptcp_sock {
+	struct inet_connection_sock sk;
 };
 
 struct seq_file;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Binding, at the cgroup root: whose a bound socket is, and which UDP sockets are servers. None of
- * these ever refuses. What listens on TCP is seen in traffic.bpf.c. */
+ * these ever refuses. What listens on TCP is seen in tcp.bpf.c. */
 #include "listen.bpf.h"
 
 /* Whether the caller asks for a port: after the bind nobody can tell. */
@@ -67,9 +67,11 @@ static __always_inline int handle_post_bind(struct bpf_sock *sk, struct ln_abi_f
 		return ALLOW;
 	}
 	set_owner(&s->owner, owner, pid_tgid);
+	cookie = bpf_get_socket_cookie(sk);
+	if (sk->protocol == IPPROTO_TCP)
+		s->cookie = cookie; /* its own, not a listener's: see was_accepted */
 	if (sk->protocol != IPPROTO_UDP)
 		return ALLOW;
-	cookie = bpf_get_socket_cookie(sk);
 	bpf_map_update_elem(&tree_listeners, &cookie, &owner->agent, BPF_ANY);
 	if (!s->bind_port)
 		return ALLOW;

@@ -147,6 +147,14 @@ static __always_inline bool listener_is_ours(void *ctx, __u32 agent, const struc
 	return ours;
 }
 
+/* The same as a global function, which the verifier checks once: one a type of program. */
+#define LISTENER_FUNCTION(name, context)                                                           \
+	__weak __noinline int name(context *ctx, __u32 agent, const struct ln_abi_flow *dest,      \
+				   struct ln_abi_party *ret)                                       \
+	{                                                                                          \
+		return ctx && dest && ret && listener_is_ours(ctx, agent, dest, ret);              \
+	}
+
 /* A TCP listener, or a UDP socket that has a port and no peer. */
 static __always_inline bool socket_listens(const struct sock *sk)
 {

@@ -60,16 +60,35 @@ struct owner {
 	__u32 tid;
 };
 
-/* A TCP connection that the tree began. A map of our own, not memory of the socket: that takes two
- * allocations at each connect, and the agent can use up the account that they go to. Written at
- * connect and adoption; goes with the socket. Made in advance: taking an entry costs a quarter of
- * making one. Full: told, counted, without an end. */
+/* And how that is known. */
+struct caller {
+	struct owner owner;
+	__u16 flags; /* LN_ABI_FLOW_RECEIVED, _PASSED */
+	__u8 how;    /* enum ln_abi_how */
+	__u8 pad;
+	struct ln_abi_party listener; /* of a loopback destination, outside the tree */
+};
+
+/* A destination, as briefly as it can be kept. */
+struct place {
+	__u64 addr[2];
+	__u32 key; /* dest_key; 0: none */
+	__u32 pad;
+};
+
+/* A TCP socket of the tree, and the connection that it has. That there is an entry marks the socket
+ * as the tree's. A map of our own, not memory of the socket: that takes two allocations for each,
+ * and the agent can use up the account that they go to. Written when the socket is made, at connect
+ * and at adoption; goes with the socket. Made in advance: taking an entry costs a quarter of making
+ * one. Full: told, counted, without an end. */
 struct tcp_flow {
 	struct owner owner;
 	__u16 generation; /* flows on this socket so far */
-	__u16 open;       /* told, and not yet closed */
+	__u8 open;        /* told, and not yet closed */
+	__u8 foreign;     /* used by the tree, made by somebody else */
 	__u64 open_ns;
 	struct ln_abi_flow flow;
+	struct place wire; /* where its packets go, when that is elsewhere and told */
 };
 
 struct {
@@ -79,14 +98,16 @@ struct {
 	__type(value, struct tcp_flow);
 } tcp_flows __weak SEC(".maps");
 
-/* What a socket of the tree remembers: its owner. Written in process context at bind, listen, UDP
- * connect and sendmsg, so that softirq code finds the owner. Lives with the socket; an accepted
- * child inherits the listener's. */
+/* What a socket of the tree remembers: its owner. Written in process context: when it is made, for
+ * TCP at bind and listen; at connect and sendmsg when the tree got it from somebody else. So
+ * softirq code finds the owner. Lives with the socket; an accepted child inherits the listener's.
+ */
 struct sock_state {
 	struct owner owner;
-	__u16 generation; /* UDP flows on this socket so far */
+	__u16 generation; /* flows on this socket so far, without TCP */
+	__u16 flags;      /* _RECEIVED or _PASSED: how it was used when it was connected */
 	__u8 uncounted;   /* made outside the cgroups where egress is seen */
-	__u8 pad;
+	__u8 foreign;     /* used by the tree, made by somebody else */
 	__u16 local_port;
 	__u16 bind_port; /* UDP: the port that the caller asked for; 0 none */
 	__u8 listens;    /* told */
@@ -94,6 +115,8 @@ struct sock_state {
 	__u64 cookie;
 	__u64 netns;
 	__u64 connects; /* UDP */
+	__u64 subflow;  /* MPTCP: cookie of the socket that its first path is */
+	struct ln_abi_party other;
 };
 
 struct {
@@ -107,20 +130,25 @@ struct udp_slot {
 	__u64 id; /* 0: free */
 	__u64 open_ns;
 	__u64 tx_bytes, rx_bytes, tx_packets, rx_packets;
-	__u64 addr[2];
-	__u16 port;
-	__u8 family;
+	struct place dest;
+	struct place wire; /* stands for `dest`: there its datagrams really go */
 	__u8 same_tree;
-	__u32 pad;
+	__u8 routed; /* its datagrams choose their way themselves: no answer to them is trusted */
+	__u16 pad;
+	__u32 pads;
 };
 
-/* The destinations of one UDP socket. Full: the slot that is next in turn is closed early. The lock
- * is for the threads of the agent: without it they could make a slot of two halves, and what they
- * then send to that destination would count as told. */
+/* The destinations of one socket that is not TCP. Full: the slot that is next in turn is closed
+ * early. The lock is for the threads of the agent: without it they could make a slot of two halves,
+ * and what they then send to that destination would count as told. */
 struct udp_flows {
 	struct bpf_spin_lock lock;
 	__u32 next;
-	__u32 at; /* where slot_find was last successful */
+	__u32 at;         /* where slot_find was last successful */
+	__u32 wired;      /* some slots have a wire */
+	__u32 named_once; /* a thread has named a destination, in sendmsg */
+	__u32 named_by;   /* which one did last; 0 none since connect */
+	struct place named;
 	struct udp_slot slots[LN_ABI_UDP_SLOTS];
 };
 
@@ -157,6 +185,18 @@ struct {
 
 /* Ports, besides 53, 5353 and 5355, whose UDP payload is DNS; set before load. */
 const volatile __u16 cfg_dns_ports[LN_ABI_DNS_PORTS] __weak = {};
+
+/* What this kernel has, found out before load. */
+const volatile bool cfg_has_sock_create __weak = false;  /* on_sock_create is there: marks */
+const volatile bool cfg_has_current_task __weak = false; /* bpf_get_current_task_btf */
+const volatile bool cfg_has_mptcp_sock __weak = false;   /* bpf_skc_to_mptcp_sock */
+
+/* Every socket that the tree has was marked: from now on one without a mark comes from outside.
+ * Written by user space after the walk over the sockets. */
+__u32 marks_ready __weak = 0;
+/* Sockets of the tree that did not get their mark: one is enough to accuse nobody any more. To be
+ * counted, too, by whoever adds a task that on_fork did not. */
+__u64 stat_unmarked __weak = 0;
 
 /* 0: on_seed_file collects listening ports and the tree's own loopback connections; 1: it tells
  * flows. User space. */

@@ -84,6 +84,7 @@ static __always_inline void remember_client(struct sock *sk, const struct owner 
 /* A TCP connection that is open: told as existing, unless it has been told. */
 static __always_inline void seed_tcp(struct sock *sk, const struct owner *owner)
 {
+	struct caller who = {.owner = *owner, .how = LN_ABI_BY_TASK};
 	struct tcp_flow f;
 	__u64 cookie;
 
@@ -99,18 +100,30 @@ static __always_inline void seed_tcp(struct sock *sk, const struct owner *owner)
 	if (bpf_map_lookup_elem(&tcp_flows, &cookie))
 		return;
 	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST))
-		count_lost(LN_ABI_LOST_SOCKETS);
+		count_unmarked();
 	if (f.flow.flags & LN_ABI_FLOW_INBOUND)
 		tell_inbound(&f.owner, &f.flow, f.open_ns);
 	else
-		tell_open(&f.owner, &f.flow, 0, f.open_ns);
+		tell_open(&who, &f.flow, 0, f.open_ns);
+}
+
+/* Any other TCP socket becomes the tree's too. */
+static __always_inline void seed_idle_tcp(struct sock *sk, const struct owner *owner)
+{
+	struct tcp_flow f = {.owner = *owner};
+	__u64 cookie = bpf_get_socket_cookie(sk);
+
+	if (!bpf_map_lookup_elem(&tcp_flows, &cookie) &&
+	    bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST))
+		count_unmarked();
 }
 
 /* A connected UDP socket speaks up with its next datagram, if its packets are seen. If not, it is
  * told now, without counts or end. */
 static __always_inline void seed_udp(const struct sock *sk, struct sock_state *s)
 {
-	struct ln_abi_flow dest = {.flags = LN_ABI_FLOW_EXISTING};
+	struct ln_abi_flow dest = {.flags = LN_ABI_FLOW_EXISTING, .proto = IPPROTO_UDP};
+	struct caller who = {.owner = s->owner, .how = LN_ABI_BY_TASK};
 
 	if (!sk->__sk_common.skc_dport || s->connects)
 		return;
@@ -120,7 +133,7 @@ static __always_inline void seed_udp(const struct sock *sk, struct sock_state *s
 	s->uncounted = 1;
 	remote_from_socket(sk, &dest);
 	dest.local_port = sk->__sk_common.skc_num;
-	tell_roomless(s, &dest);
+	tell_roomless(s, &who, &dest, 0);
 }
 
 /* A listener is told once. One that is held outside the tree too, or was made there, keeps that
@@ -151,6 +164,7 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 	struct sock_state *s;
 	struct socket *socket;
 	struct sock *sk;
+	bool tcp;
 
 	if (!task || !file)
 		return 0;
@@ -166,9 +180,8 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 	if (!sk ||
 	    (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6))
 		return 0;
-	if (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_UDP)
-		return 0;
-	if (sk->sk_protocol == IPPROTO_TCP && is_connected(sk->__sk_common.skc_state)) {
+	tcp = sk->sk_protocol == IPPROTO_TCP && socket->type != SOCK_RAW;
+	if (tcp && is_connected(sk->__sk_common.skc_state)) {
 		if (cfg_seed_pass == 0)
 			remember_client(sk, &owner);
 		else
@@ -176,15 +189,17 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 		return 0;
 	}
 	if (cfg_seed_pass == 0) {
-		if (sk->sk_protocol == IPPROTO_TCP && socket_listens(sk))
+		if (tcp && socket_listens(sk))
 			remember_listener(sk);
 		return 0;
 	}
-	if (sk->sk_protocol == IPPROTO_TCP && !socket_listens(sk))
+	if (tcp)
+		seed_idle_tcp(sk, &owner);
+	if (tcp && !socket_listens(sk))
 		return 0;
 	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {
-		count_lost(LN_ABI_LOST_SOCKETS);
+		count_unmarked();
 		return 0;
 	}
 	if (!s->cookie) {
@@ -193,6 +208,8 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 	}
 	if (!s->owner.pid)
 		s->owner = owner;
+	if (socket->type == SOCK_RAW)
+		return 0;
 	if (socket_listens(sk))
 		seed_listener(sk, s);
 	if (sk->sk_protocol == IPPROTO_UDP)

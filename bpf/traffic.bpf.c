@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What really leaves and comes in: UDP datagrams and DNS messages on the agent's own cgroups, and
- * the life of TCP connections. Often in softirq, where the current task is somebody else: only the
- * socket's memory says whose it is. None of these ever drops a packet. */
+/* What really leaves and comes in on the agent's own cgroups: datagrams of all kinds, DNS messages,
+ * and TCP packets that go elsewhere than they should. Often in softirq, where the current task is
+ * somebody else: only the socket's memory says whose it is. None of these ever drops a packet. */
 #include "listen.bpf.h"
 
 #define PASS 1
+
+#define ETH_P_IP 0x0800
 
 #define PORT_DNS   53
 #define PORT_MDNS  5353
@@ -12,17 +14,23 @@
 
 #define IP_OFFSET_MASK      0x1fff
 #define IP_HEADER_WORDS     5
+#define IP_OPTIONS_MAX      40
+#define IPOPT_NOOP          1
+#define IPOPT_LSRR          131
+#define IPOPT_SSRR          137
 #define IPV6_HEADER_LEN     40
 #define IPV6_EXTENSIONS_MAX 4 /* as many as a socket can be told to send */
 #define IPPROTO_HOPOPTS     0
 #define IPPROTO_ROUTING     43
+#define IPPROTO_FRAGMENT    44
 #define IPPROTO_DSTOPTS     60
 
-struct udp_packet {
+struct packet {
 	struct ln_abi_flow dest; /* family, proto, remote, remote_port of the other side */
 	__u32 payload_at;
 	__u32 payload_len;
 	bool routed; /* it may say itself which way it goes: the destination is its first hop */
+	bool whole;  /* the header of the protocol is there */
 };
 
 /* Walks over the extension headers; `next` and `at` become those of what follows them. */
@@ -44,46 +52,128 @@ static __always_inline bool skip_extensions(struct __sk_buff *skb, __u8 *next, _
 	return true;
 }
 
-/* Reads the IP and UDP headers of the packet; `out`: the other side is the destination. False for
- * what has no UDP header that can be read: a later fragment, ESP, too many extension headers. */
-static __always_inline bool read_udp(struct __sk_buff *skb, bool out, struct udp_packet *p)
+#define IP_AT_MASK     0xffff
+#define IP_PROTO_SHIFT 16
+#define IP_IS_6        (1 << 24)
+#define IP_IS_ROUTED   (1 << 25)
+#define IP_IS_WHOLE    (1 << 26)
+
+/* The slow paths are global functions: the verifier checks each once, on its own, instead of once
+ * for each way that leads to it. They look everything up again. */
+
+/* The IP header in one number: where what follows it begins, the protocol, the bits above; -1: not
+ * to be read. */
+__noinline int ip_header(struct __sk_buff *skb)
 {
-	__u32 at, words[4];
-	__u16 ports[2], len;
-	__u8 first;
+	bool routed = false, whole;
+	__u32 at = IPV6_HEADER_LEN;
+	__u16 fragment;
+	__u8 first, proto;
 
 	if (bpf_skb_load_bytes(skb, 0, &first, 1))
-		return false;
+		return -1;
 	if (first >> 4 == 4) {
-		__u16 fragment;
-		__u8 proto;
-
 		at = (first & 0xf) * 4;
-		p->routed = (first & 0xf) > IP_HEADER_WORDS;
 		if (bpf_skb_load_bytes(skb, 6, &fragment, 2) ||
-		    (fragment & bpf_htons(IP_OFFSET_MASK)) ||
-		    bpf_skb_load_bytes(skb, 9, &proto, 1) || proto != IPPROTO_UDP ||
-		    bpf_skb_load_bytes(skb, out ? 16 : 12, words, 4))
-			return false;
-		addr_from_v4(&p->dest, words[0]);
+		    bpf_skb_load_bytes(skb, 9, &proto, 1))
+			return -1;
+		whole = !(fragment & bpf_htons(IP_OFFSET_MASK));
+		routed = at > IP_HEADER_WORDS * 4;
 	} else {
-		__u8 next;
+		if (bpf_skb_load_bytes(skb, 6, &proto, 1))
+			return -1;
+		whole = skip_extensions(skb, &proto, &at, &routed);
+	}
+	return (at & IP_AT_MASK) | (__u32)proto << IP_PROTO_SHIFT |
+	       (first >> 4 == 4 ? 0 : IP_IS_6) | (routed ? IP_IS_ROUTED : 0) |
+	       (whole ? IP_IS_WHOLE : 0);
+}
 
-		at = IPV6_HEADER_LEN;
-		if (bpf_skb_load_bytes(skb, 6, &next, 1) ||
-		    !skip_extensions(skb, &next, &at, &p->routed) || next != IPPROTO_UDP ||
-		    bpf_skb_load_bytes(skb, out ? 24 : 8, words, 16))
+/* Reads the IP header: the other side's address, the protocol and where its header is. `out`: the
+ * other side is the destination. */
+static __always_inline bool read_ip(struct __sk_buff *skb, bool out, struct packet *p)
+{
+	int head = ip_header(skb);
+	__u32 words[4];
+
+	if (head < 0)
+		return false;
+	p->payload_at = head & IP_AT_MASK;
+	p->dest.proto = head >> IP_PROTO_SHIFT;
+	p->routed = head & IP_IS_ROUTED;
+	p->whole = head & IP_IS_WHOLE;
+	if (head & IP_IS_6) {
+		if (bpf_skb_load_bytes(skb, out ? 24 : 8, words, 16))
 			return false;
 		addr_from_words(&p->dest, words[0], words[1], words[2], words[3]);
+	} else {
+		if (bpf_skb_load_bytes(skb, out ? 16 : 12, words, 4))
+			return false;
+		addr_from_v4(&p->dest, words[0]);
 	}
-	if (bpf_skb_load_bytes(skb, at, ports, 4) || bpf_skb_load_bytes(skb, at + 4, &len, 2))
+	return true;
+}
+
+/* Whether the IPv4 header has the option that sends the packet by way of others. `left` is masked
+ * so that the verifier sees the same unknown number after each option. */
+__noinline int has_source_route(struct __sk_buff *skb, __u32 len)
+{
+	__u32 left = len - IP_HEADER_WORDS * 4;
+
+	for (int i = 0; i < IP_OPTIONS_MAX && left; i++) {
+		__u8 option[2]; /* kind; length, but for the two shortest */
+
+		if (bpf_skb_load_bytes(skb, len - left, option, 2) || !option[0])
+			return 0;
+		if (option[0] == IPOPT_LSRR || option[0] == IPOPT_SSRR)
+			return 1;
+		left -= option[0] == IPOPT_NOOP || option[1] < 2 ? 1 : option[1];
+		asm volatile("%[n] &= 63" : [n] "+r"(left));
+	}
+	return 0;
+}
+
+static __always_inline bool read_ports(struct __sk_buff *skb, bool out, struct packet *p)
+{
+	__u16 ports[2];
+
+	if (bpf_skb_load_bytes(skb, p->payload_at, ports, 4))
 		return false;
-	p->dest.proto = IPPROTO_UDP;
 	p->dest.remote_port = bpf_ntohs(out ? ports[1] : ports[0]);
 	p->dest.local_port = bpf_ntohs(out ? ports[0] : ports[1]);
+	return true;
+}
+
+/* False for what has no UDP header that can be read: a later fragment, ESP, too many extension
+ * headers. */
+static __always_inline bool read_udp(struct __sk_buff *skb, bool out, struct packet *p)
+{
+	__u16 len;
+
+	if (!read_ip(skb, out, p) || !p->whole || p->dest.proto != IPPROTO_UDP ||
+	    !read_ports(skb, out, p) || bpf_skb_load_bytes(skb, p->payload_at + 4, &len, 2))
+		return false;
 	len = bpf_ntohs(len);
-	p->payload_at = at + 8;
+	p->payload_at += 8;
 	p->payload_len = len > 8 ? len - 8 : 0;
+	return true;
+}
+
+static __always_inline bool has_ports(__u8 proto)
+{
+	return proto == IPPROTO_UDPLITE || proto == IPPROTO_UDP || proto == IPPROTO_TCP ||
+	       proto == IPPROTO_SCTP || proto == IPPROTO_DCCP;
+}
+
+/* Any other packet, as its sender may have written it himself: there is always an address, and
+ * ports where the protocol has some. Its payload is what follows the IP header. */
+static __always_inline bool read_other(struct __sk_buff *skb, bool out, struct packet *p)
+{
+	if (!read_ip(skb, out, p))
+		return false;
+	p->payload_len = skb->len > p->payload_at ? skb->len - p->payload_at : 0;
+	if (p->whole && has_ports(p->dest.proto))
+		read_ports(skb, out, p);
 	return true;
 }
 
@@ -94,6 +184,7 @@ static __always_inline bool dest_from_socket(struct bpf_sock *sk, struct ln_abi_
 
 	if (!port)
 		return false;
+	dest->proto = sk->protocol;
 	dest->remote_port = bpf_ntohs(port);
 	if (sk->family == AF_INET)
 		addr_from_v4(dest, sk->dst_ip4);
@@ -103,12 +194,25 @@ static __always_inline bool dest_from_socket(struct bpf_sock *sk, struct ln_abi_
 	return true;
 }
 
-/* Whether the socket knows better than the packet where this one was meant to go. Not when it was
- * connected more than once: the packet may be an earlier one, corked or of another thread. Nor
- * when the packet takes a way of its own. */
-static __always_inline bool socket_knows(const struct sock_state *s, const struct udp_packet *p)
+/* What the sender called the destination of this packet. Only where it is sure: this thread named
+ * one on a socket that is not connected, and is sending it now; or the socket was connected once
+ * and nobody ever named another. Else the packet may be an earlier one, corked or of another
+ * thread. `named` need not be set otherwise. */
+static __always_inline bool dest_as_named(const struct sock_state *s, struct udp_flows *u,
+					  struct bpf_sock *sk, struct ln_abi_flow *named)
 {
-	return s->connects == 1 && !p->routed;
+	bool connected = dest_from_socket(sk, named), sure = false;
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	bpf_spin_lock(&u->lock);
+	if (connected) {
+		sure = s->connects == 1 && !u->named_once;
+	} else if (u->named_by == tid) {
+		sure = true;
+		flow_set_place(named, &u->named);
+	}
+	bpf_spin_unlock(&u->lock);
+	return sure;
 }
 
 static __always_inline bool carries_dns(__u16 port)
@@ -121,26 +225,30 @@ static __always_inline bool carries_dns(__u16 port)
 	return false;
 }
 
-/* The socket of a packet, and what it remembers: false when it is not UDP, or not the tree's. */
-static __always_inline bool udp_socket(struct __sk_buff *skb, struct bpf_sock **sk,
-				       struct sock_state **s, struct udp_flows **u)
+static __always_inline struct bpf_sock *full_socket(struct __sk_buff *skb)
 {
 	struct bpf_sock *any = skb->sk;
 
-	if (!any)
-		return false;
-	*sk = bpf_sk_fullsock(any);
-	if (!*sk || (*sk)->protocol != IPPROTO_UDP)
-		return false;
-	*s = bpf_sk_storage_get(&socks, *sk, 0, 0);
-	if (!*s || !(*s)->cookie)
-		return false;
-	*u = bpf_sk_storage_get(&udp_flows, *sk, 0, 0);
-	return true;
+	return any ? bpf_sk_fullsock(any) : 0;
 }
 
-/* The slow paths are global functions: the verifier checks each once, on its own, instead of once
- * for each way that leads to it. They look everything up again. */
+/* What the socket remembers: NULL when it is not the tree's. */
+static __always_inline struct sock_state *tree_socket(struct bpf_sock *sk)
+{
+	struct sock_state *s = bpf_sk_storage_get(&socks, sk, 0, 0);
+
+	return s && s->cookie ? s : 0;
+}
+
+static __always_inline bool is_udp(struct bpf_sock *sk)
+{
+	return sk->protocol == IPPROTO_UDP && sk->type != SOCK_RAW;
+}
+
+static __always_inline bool is_tcp(struct bpf_sock *sk)
+{
+	return sk->protocol == IPPROTO_TCP && sk->type != SOCK_RAW;
+}
 
 /* How many datagrams this is on the wire: a large one may be cut later, or was joined before. */
 static __always_inline __u32 datagrams(struct __sk_buff *skb)
@@ -150,15 +258,16 @@ static __always_inline __u32 datagrams(struct __sk_buff *skb)
 	return n ? n : 1;
 }
 
-/* Counts a packet in the slot of its destination and copies the slot. */
-static __always_inline bool slot_count(struct udp_flows *u, const struct udp_packet *p, bool out,
-				       __u32 packets, struct udp_slot *ret)
+/* Counts a packet in the slot of its destination. Returns the port by which that was named, -1: no
+ * slot. */
+static __always_inline int slot_count(struct udp_flows *u, const struct packet *p, bool out,
+				      __u32 packets)
 {
 	struct udp_slot *slot;
-	int at;
+	int at, port = -1;
 
 	bpf_spin_lock(&u->lock);
-	at = slot_find(u, &p->dest);
+	at = out ? slot_find_wire(u, &p->dest) : slot_find(u, &p->dest);
 	if (at >= 0) {
 		slot = &u->slots[at & (LN_ABI_UDP_SLOTS - 1)];
 		if (out) {
@@ -168,50 +277,188 @@ static __always_inline bool slot_count(struct udp_flows *u, const struct udp_pac
 			slot->rx_packets += packets;
 			slot->rx_bytes += p->payload_len;
 		}
-		__builtin_memcpy(ret, slot, sizeof(*ret));
+		port = slot_port(slot);
 	}
 	bpf_spin_unlock(&u->lock);
-	return at >= 0;
+	return port;
 }
 
-#define BY_SOCKET 0x10000 /* beside a port */
-#define ANSWER    0x20000
-
-/* A datagram for whose destination there is no slot: the first one on a connected socket, or one
- * that NAT sent elsewhere. Returns the destination's port, 0 when there is nothing to tell; with
- * BY_SOCKET when the socket named it. */
-__noinline int count_from_egress(struct __sk_buff *skb)
+/* What goes to `wire` belongs to the slot of `flow`. False: that is known already. */
+static __always_inline bool slot_set_wire(struct udp_flows *u, struct ln_abi_flow *flow,
+					  const struct place *wire, bool routed)
 {
-	struct udp_packet p = {};
-	struct ln_abi_party listener = {};
-	struct udp_slot slot = {};
-	struct bpf_sock *sk;
+	struct udp_slot *slot;
+	bool changed = false;
+	int at;
+
+	bpf_spin_lock(&u->lock);
+	at = slot_find(u, flow);
+	if (at >= 0) {
+		slot = &u->slots[at & (LN_ABI_UDP_SLOTS - 1)];
+		changed = slot->wire.key != wire->key || slot->wire.addr[0] != wire->addr[0] ||
+			  slot->wire.addr[1] != wire->addr[1];
+		slot->wire = *wire;
+		slot->routed = routed;
+		u->wired = 1;
+		flow->id = slot->id;
+	}
+	bpf_spin_unlock(&u->lock);
+	return changed;
+}
+
+/* A packet that its own host gets: 0.0.0.0 or :: was meant, which we call by another name. */
+static __always_inline bool comes_back(struct __sk_buff *skb, const struct ln_abi_flow *named,
+				       const struct place *wire)
+{
+	__u32 from, to;
+
+	if (!addr_is_loopback(named->family, named->remote) ||
+	    named->remote_port != (__u16)wire->key)
+		return false;
+	if (addr_is_loopback(wire->key >> 16, (const __u8 *)wire->addr))
+		return true;
+	return skb->protocol == bpf_htons(ETH_P_IP) && !bpf_skb_load_bytes(skb, 12, &from, 4) &&
+	       !bpf_skb_load_bytes(skb, 16, &to, 4) && from == to;
+}
+
+/* An IPv6 routing header says so itself; IPv4 options may be others. */
+static __always_inline bool is_routed(struct __sk_buff *skb, const struct packet *p)
+{
+	return p->routed && (skb->protocol != bpf_htons(ETH_P_IP) ||
+			     has_source_route(skb, (ip_header(skb) & IP_AT_MASK)));
+}
+
+/* Any packet that goes out, of a socket that is not TCP. One of a UDP socket that cannot be read
+ * goes where the socket is connected to. */
+static __always_inline bool read_out(struct __sk_buff *skb, struct bpf_sock *sk, struct packet *p)
+{
+	if (!read_other(skb, true, p))
+		return false;
+	if (!is_udp(sk))
+		return true;
+	if (!p->whole || p->dest.proto != IPPROTO_UDP) {
+		p->payload_len = 0;
+		return dest_from_socket(sk, &p->dest);
+	}
+	p->payload_len = p->payload_len > 8 ? p->payload_len - 8 : 0;
+	return true;
+}
+
+LISTENER_FUNCTION(packet_listener, struct __sk_buff)
+
+/* A packet for whose destination there is no slot: the first one on a connected socket, or one that
+ * goes elsewhere than named. Returns the port by which the destination was named, 0 when there is
+ * nothing to tell. */
+__noinline int open_from_egress(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = full_socket(skb);
+	struct place wire = {};
+	struct packet p = {};
+	struct caller who;
 	struct udp_flows *u;
 	struct sock_state *s;
-	int by_socket = 0;
+	bool elsewhere;
 
-	if (!udp_socket(skb, &sk, &s, &u))
+	if (!sk)
 		return 0;
-	if (!read_udp(skb, true, &p)) {
-		p.payload_len = 0;
-		if (!dest_from_socket(sk, &p.dest))
-			return 0;
-	} else if (socket_knows(s, &p) && dest_from_socket(sk, &p.dest)) {
-		by_socket = BY_SOCKET;
-	}
+	s = tree_socket(sk);
+	if (!s || !read_out(skb, sk, &p))
+		return 0;
+	caller_from_socket(s, &who);
 	u = bpf_sk_storage_get(&udp_flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!u) {
 		count_lost(LN_ABI_LOST_SOCKETS);
-		tell_roomless(s, &p.dest);
+		tell_roomless(s, &who, &p.dest, &s->other);
 		return 0;
 	}
 	if (p.dest.local_port)
 		s->local_port = p.dest.local_port;
-	if (listener_is_ours(skb, s->owner.agent, &p.dest, &listener))
+	place_set(&wire, &p.dest);
+	elsewhere = dest_as_named(s, u, sk, &p.dest) && !place_is(&wire, &p.dest) &&
+		    !comes_back(skb, &p.dest, &wire);
+	if (!elsewhere)
+		flow_set_place(&p.dest, &wire);
+	if (packet_listener(skb, s->owner.agent, &p.dest, &who.listener))
 		p.dest.flags |= LN_ABI_FLOW_SAME_TREE;
-	slot_open(s, u, &p.dest, &listener, bpf_ktime_get_ns());
-	slot_count(u, &p, true, datagrams(skb), &slot);
-	return p.dest.remote_port | by_socket;
+	slot_open(s, u, &who, &p.dest, &s->other, bpf_ktime_get_ns());
+	if (!elsewhere)
+		return p.dest.remote_port;
+	p.routed = is_routed(skb, &p);
+	if (slot_set_wire(u, &p.dest, &wire, p.routed))
+		tell_wire(&s->owner, &p.dest, &wire,
+			  p.routed ? LN_ABI_WIRE_ROUTED : LN_ABI_WIRE_CHANGED);
+	return p.dest.remote_port;
+}
+
+/* Counts a packet that goes out. Returns as slot_count. */
+__noinline int count_out(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = full_socket(skb);
+	struct packet p = {};
+	struct udp_flows *u;
+
+	if (!sk)
+		return -1;
+	u = bpf_sk_storage_get(&udp_flows, sk, 0, 0);
+	return u && read_out(skb, sk, &p) ? slot_count(u, &p, true, datagrams(skb)) : -1;
+}
+
+/* A packet of a socket that is neither UDP nor TCP came in. */
+__noinline int count_other_in(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = full_socket(skb);
+	struct packet p = {};
+	struct udp_flows *u;
+
+	if (!sk)
+		return 0;
+	u = bpf_sk_storage_get(&udp_flows, sk, 0, 0);
+	if (u && read_other(skb, false, &p))
+		slot_count(u, &p, false, datagrams(skb));
+	return 0;
+}
+
+/* Whether a TCP packet goes where its socket is connected to. Where that is where the agent said is
+ * looked at only with the first one; but a source route can be set at any time. */
+static __always_inline bool goes_home(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	const __u32 *head = (void *)(long)skb->data;
+	__u32 dst_ip4 = sk->dst_ip4;
+
+	/* Loaded here, or clang loads from one of two places, which the verifier does not admit. */
+	asm volatile("" : "+r"(dst_ip4));
+	if (sk->state == BPF_TCP_SYN_SENT ||
+	    (void *)head + IPV6_HEADER_LEN > (void *)(long)skb->data_end)
+		return false;
+	if (*(const __u8 *)head >> 4 == 4)
+		return head[4] == dst_ip4;
+	return head[9] == sk->dst_ip6[3] && head[8] == sk->dst_ip6[2] &&
+	       head[7] == sk->dst_ip6[1] && head[6] == sk->dst_ip6[0];
+}
+
+/* A TCP packet whose destination must be compared with what the agent named. */
+__noinline int check_tcp(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = full_socket(skb);
+	struct place wire = {};
+	struct packet p = {};
+	struct tcp_flow *f;
+	__u64 cookie;
+
+	if (!sk || sk->state == BPF_TCP_LISTEN)
+		return 0;
+	cookie = bpf_get_socket_cookie(skb);
+	f = bpf_map_lookup_elem(&tcp_flows, &cookie);
+	if (!f || !f->open || !read_other(skb, true, &p) || !p.whole)
+		return 0;
+	place_set(&wire, &p.dest);
+	if (place_is(&wire, &f->flow) || place_is(&f->wire, &p.dest) ||
+	    comes_back(skb, &f->flow, &wire))
+		return 0;
+	f->wire = wire;
+	tell_wire(&f->owner, &f->flow, &wire,
+		  is_routed(skb, &p) ? LN_ABI_WIRE_ROUTED : LN_ABI_WIRE_CHANGED);
+	return 0;
 }
 
 #define DNS_SMALL 512 /* most messages; a power of two, as LN_ABI_DNS_MAX is */
@@ -251,29 +498,38 @@ static __always_inline void copy_dns(struct __sk_buff *skb, const struct sock_st
 
 /* Copies the message into the ring before the packet goes on: an answer is there before the agent
  * can read it, so before the connect that uses it. The slot is looked up once more: another thread
- * may have put a trusted resolver in the place where a moment ago a stranger was. */
-__noinline int tell_dns(struct __sk_buff *skb, __u32 which)
+ * may have put a trusted resolver in the place where a moment ago a stranger was. What comes as the
+ * answer to a question that chose its way itself may be anybody's. */
+__noinline int tell_dns(struct __sk_buff *skb, __u32 answer)
 {
-	bool answer = which & ANSWER;
 	__u16 flags = answer ? LN_ABI_DNS_ANSWER : 0;
-	struct udp_packet p = {};
-	struct udp_slot slot = {};
+	struct packet p = {};
+	struct udp_slot slot;
 	struct ln_abi_flow flow;
-	struct bpf_sock *sk;
+	struct bpf_sock *sk = full_socket(skb);
 	struct udp_flows *u;
 	struct sock_state *s;
 	__u64 len;
+	int at;
 
-	if (!udp_socket(skb, &sk, &s, &u) || !u || !read_udp(skb, !answer, &p) || !p.payload_len)
+	if (!sk)
+		return 0;
+	s = tree_socket(sk);
+	u = s ? bpf_sk_storage_get(&udp_flows, sk, 0, 0) : 0;
+	if (!u || !read_udp(skb, !answer, &p) || !p.payload_len)
 		return 0;
 	len = p.payload_len;
-	p.payload_len = 0;
-	if (which & BY_SOCKET)
-		dest_from_socket(sk, &p.dest);
-	if (!slot_count(u, &p, !answer, 0, &slot)) {
+	bpf_spin_lock(&u->lock);
+	at = answer ? slot_find(u, &p.dest) : slot_find_wire(u, &p.dest);
+	if (at >= 0)
+		__builtin_memcpy(&slot, &u->slots[at & (LN_ABI_UDP_SLOTS - 1)], sizeof(slot));
+	bpf_spin_unlock(&u->lock);
+	if (at < 0) {
 		count_lost(LN_ABI_LOST_DNS);
 		return 0;
 	}
+	if (answer && slot.routed)
+		return 0;
 	flow_from_slot(&flow, s, &slot);
 	if (len > LN_ABI_DNS_MAX || datagrams(skb) > 1) {
 		flags |= LN_ABI_DNS_CUT;
@@ -291,254 +547,48 @@ __noinline int tell_dns(struct __sk_buff *skb, __u32 which)
 SEC("cgroup_skb/egress")
 int on_egress(struct __sk_buff *skb)
 {
-	struct udp_packet p = {};
-	struct udp_slot slot = {};
-	struct udp_flows *u;
+	struct bpf_sock *sk = full_socket(skb);
 	struct sock_state *s;
-	struct bpf_sock *sk;
 	int port;
 
-	if (!udp_socket(skb, &sk, &s, &u))
+	if (!sk)
 		return PASS;
-	if (u && read_udp(skb, true, &p) && slot_count(u, &p, true, datagrams(skb), &slot)) {
-		s->local_port = p.dest.local_port;
-		port = slot.port;
-	} else {
-		port = count_from_egress(skb);
+	if (is_tcp(sk)) {
+		if (!goes_home(skb, sk))
+			check_tcp(skb);
+		return PASS;
 	}
-	if (carries_dns(port))
-		tell_dns(skb, port & BY_SOCKET);
+	s = tree_socket(sk);
+	if (!s)
+		return PASS;
+	if (is_udp(sk))
+		s->local_port = sk->src_port;
+	port = count_out(skb);
+	if (port < 0) {
+		port = open_from_egress(skb);
+		count_out(skb);
+	}
+	if (is_udp(sk) && carries_dns(port))
+		tell_dns(skb, false);
 	return PASS;
 }
 
 SEC("cgroup_skb/ingress")
 int on_ingress(struct __sk_buff *skb)
 {
-	struct udp_packet p = {};
-	struct udp_slot slot = {};
+	struct bpf_sock *sk = full_socket(skb);
+	struct packet p = {};
 	struct udp_flows *u;
-	struct sock_state *s;
-	struct bpf_sock *sk;
 
-	if (!udp_socket(skb, &sk, &s, &u) || !u || !read_udp(skb, false, &p))
+	if (!sk || is_tcp(sk) || !tree_socket(sk))
 		return PASS;
+	if (!is_udp(sk)) {
+		count_other_in(skb);
+		return PASS;
+	}
+	u = bpf_sk_storage_get(&udp_flows, sk, 0, 0);
 	/* Only from where the agent has sent to: a stranger cannot fill the ring. */
-	if (slot_count(u, &p, false, datagrams(skb), &slot) && carries_dns(slot.port))
-		tell_dns(skb, ANSWER);
+	if (u && read_udp(skb, false, &p) && carries_dns(slot_count(u, &p, false, datagrams(skb))))
+		tell_dns(skb, true);
 	return PASS;
-}
-
-static __always_inline enum ln_abi_outcome tcp_outcome(const struct tcp_sock *tp, int err,
-						       bool inbound)
-{
-	/* The SYN counts: none came back, nothing was ever acknowledged. That of a connection that
-	 * was accepted does not. */
-	if (tp->bytes_acked || inbound) {
-		if (err == ECONNRESET || err == EPIPE)
-			return LN_ABI_OUTCOME_RESET;
-		if (err == ETIMEDOUT)
-			return LN_ABI_OUTCOME_TIMED_OUT;
-		return LN_ABI_OUTCOME_CONNECTED;
-	}
-	if (err == ECONNREFUSED)
-		return LN_ABI_OUTCOME_REFUSED;
-	if (err == ETIMEDOUT)
-		return LN_ABI_OUTCOME_TIMED_OUT;
-	if (err == EHOSTUNREACH || err == ENETUNREACH || !tp->segs_out)
-		return LN_ABI_OUTCOME_UNREACHABLE;
-	return LN_ABI_OUTCOME_ABORTED;
-}
-
-/* The port that the socket was bound to: skc_num is gone by now (inet_put_port). */
-static __always_inline void local_from_socket(const struct sock *sk, const struct tcp_sock *tp,
-					      struct ln_abi_flow *flow)
-{
-	flow->local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
-	if (flow->family == 4)
-		*(__u32 *)flow->local = sk->__sk_common.skc_rcv_saddr;
-	else
-		bpf_core_read(flow->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
-}
-
-/* A FIN that came in takes one number of the sequence space, and bytes_received counts it
- * (net/ipv4/tcp_input.c, tcp_rcv_nxt_update); tcp_fin leaves SOCK_DONE behind. */
-static __always_inline __u64 tcp_received(const struct sock *sk, const struct tcp_sock *tp)
-{
-	bool fin = sk->__sk_common.skc_flags & 1UL << SOCK_DONE;
-
-	return tp->bytes_received && fin ? tp->bytes_received - 1 : tp->bytes_received;
-}
-
-static __always_inline void tcp_closed(struct sock *sk, struct tcp_flow *f)
-{
-	const struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	enum ln_abi_outcome outcome = LN_ABI_OUTCOME_ABORTED;
-	struct flow_counts counts = {.open_ns = f->open_ns};
-
-	if (tp) {
-		counts.tx_bytes =
-		    tp->bytes_sent - tp->bytes_retrans; /* without what was sent twice */
-		counts.rx_bytes = tcp_received(sk, tp);
-		counts.tx_packets = tp->segs_out;
-		counts.rx_packets = tp->segs_in;
-		local_from_socket(sk, tp, &f->flow);
-		outcome = tcp_outcome(tp, sk->sk_err, f->flow.flags & LN_ABI_FLOW_INBOUND);
-	}
-	f->open = 0;
-	tell_close(&f->owner, &f->flow, &counts, outcome);
-}
-
-/* A listener gets its mark; also one that was never bound by name, and has no port yet. */
-static __always_inline void tcp_listens(struct sock *sk)
-{
-	struct ln_abi_flow local = {.proto = IPPROTO_TCP};
-	const struct ln_abi_task *task;
-	struct sock_state *s;
-	__u64 pid_tgid, cookie;
-
-	task = current_owner(&pid_tgid);
-	if (!task) {
-		mark_outside(sk, pid_tgid >> 32, true);
-		return;
-	}
-	cookie = bpf_get_socket_cookie(sk);
-	bpf_map_update_elem(&tree_listeners, &cookie, &task->agent, BPF_ANY);
-	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!s) {
-		count_lost(LN_ABI_LOST_SOCKETS);
-		return;
-	}
-	set_owner(&s->owner, task, pid_tgid);
-	local_addr(sk, &local);
-	local.local_port = sk->__sk_common.skc_num;
-	local.netns = socket_netns(sk);
-	s->listens = 1;
-	tell_listen(&s->owner, &local, cookie, sk->__sk_common.skc_family, 0);
-}
-
-/* A socket that nobody asked for its cookie is none of ours: one read for all others. */
-static __always_inline struct tcp_flow *tcp_find(const struct sock *sk, __u64 *cookie)
-{
-	*cookie = sk->__sk_common.skc_cookie.counter;
-	return *cookie ? bpf_map_lookup_elem(&tcp_flows, cookie) : 0;
-}
-
-/* The client's end of a connection that the tree makes to itself: known before the other end. */
-static __always_inline void tcp_reached(struct sock *sk)
-{
-	struct tree_client key;
-	struct tcp_flow *f;
-	__u64 cookie;
-	__u8 one = 1;
-
-	f = tcp_find(sk, &cookie);
-	if (!f || !(f->flow.flags & LN_ABI_FLOW_SAME_TREE))
-		return;
-	local_addr(sk, &f->flow);
-	f->flow.local_port = sk->__sk_common.skc_num;
-	tree_client_key(&f->flow, f->owner.agent, true, &key);
-	bpf_map_update_elem(&tree_clients, &key, &one, BPF_ANY);
-}
-
-/* Nobody accepted it, and its port may be an outsider's next. */
-static __always_inline void tree_client_ended(const struct tcp_flow *f)
-{
-	struct tree_client key;
-
-	if ((f->flow.flags & (LN_ABI_FLOW_SAME_TREE | LN_ABI_FLOW_INBOUND)) !=
-	    LN_ABI_FLOW_SAME_TREE)
-		return;
-	tree_client_key(&f->flow, f->owner.agent, true, &key);
-	bpf_map_delete_elem(&tree_clients, &key);
-}
-
-/* The mark that an accepted connection of the tree inherited; one read for all others. */
-static __always_inline const struct sock_state *accepted_mark(struct sock *sk)
-{
-	const struct sock_state *s;
-
-	if (!sk->sk_bpf_storage)
-		return 0;
-	s = bpf_sk_storage_get(&socks, sk, 0, 0);
-	return s && s->owner.agent ? s : 0;
-}
-
-static __always_inline void tcp_accepted(struct sock *sk)
-{
-	const struct sock_state *s = accepted_mark(sk);
-	struct tcp_flow f;
-	__u64 cookie;
-
-	if (!s)
-		return;
-	inbound_flow(sk, &s->owner, 0, &f);
-	cookie = f.flow.id >> 16;
-	/* It is there: not accepted, but a connect that met another one. */
-	if (bpf_map_lookup_elem(&tcp_flows, &cookie))
-		return;
-	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST)) {
-		count_lost(LN_ABI_LOST_SOCKETS);
-		f.flow.flags |= LN_ABI_FLOW_UNCOUNTED;
-	}
-	tell_inbound(&f.owner, &f.flow, f.open_ns);
-}
-
-/* An accepted connection whose beginning on_tcp_state did not see: nobody asked for its cookie. */
-static __always_inline void tcp_accepted_unseen(struct sock *sk)
-{
-	const struct sock_state *s;
-	struct tcp_flow f;
-
-	if (sk->__sk_common.skc_cookie.counter || !sk->__sk_common.skc_dport)
-		return;
-	s = accepted_mark(sk);
-	if (!s)
-		return;
-	inbound_flow(sk, &s->owner, 0, &f);
-	tell_inbound(&f.owner, &f.flow, f.open_ns);
-	tcp_closed(sk, &f);
-}
-
-/* The move to TCP_CLOSE happens exactly once in the life of a connection, however it ends, and the
- * counters are still there (net/ipv4/tcp.c, tcp_set_state; inet_csk_listen_start). */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(on_tcp_state, struct sock *sk, int from, int to)
-{
-	struct tcp_flow *f;
-	__u64 cookie;
-
-	if (to == BPF_TCP_LISTEN)
-		tcp_listens(sk);
-	else if (to == BPF_TCP_ESTABLISHED && from == BPF_TCP_SYN_SENT)
-		tcp_reached(sk);
-	else if (to == BPF_TCP_ESTABLISHED && from == BPF_TCP_SYN_RECV)
-		tcp_accepted(sk);
-	if (to != BPF_TCP_CLOSE)
-		return 0;
-	f = tcp_find(sk, &cookie);
-	if (f && f->open)
-		tcp_closed(sk, f);
-	return 0;
-}
-
-/* What had no move to CLOSE: a connect that failed before its SYN. And what had one that
- * on_tcp_state did not see, because softirq interrupted it at work on this CPU and the kernel runs
- * no tracing program inside itself (kernel/trace/bpf_trace.c, __bpf_trace_run). This one cannot be
- * interrupted so: sockets are destroyed with softirq off. */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(on_tcp_destroy, struct sock *sk)
-{
-	struct tcp_flow *f;
-	__u64 cookie;
-
-	f = tcp_find(sk, &cookie);
-	if (!f) {
-		tcp_accepted_unseen(sk);
-		return 0;
-	}
-	if (f->open)
-		tcp_closed(sk, f);
-	tree_client_ended(f);
-	bpf_map_delete_elem(&tcp_flows, &cookie);
-	return 0;
 }

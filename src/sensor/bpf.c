@@ -41,6 +41,8 @@ static const struct hook hooks[] = {
 	 "that a process moves to another cgroup is only seen at its next exec"),
     HOOK(on_tcp_state, "inet_sock_set_state", AT_KERNEL, true, "TCP flows never end"),
     HOOK(on_tcp_destroy, "tcp_destroy_sock", AT_KERNEL, true, "some TCP flows never end"),
+    HOOK(on_sock_create, "cgroup/sock_create", AT_CGROUP_ROOT, false,
+	 "raw sockets, and sockets that came from outside the tree, are not told as such"),
     HOOK(on_connect4, "cgroup/connect4", AT_CGROUP_ROOT, true, "IPv4 connects are not seen"),
     HOOK(on_connect6, "cgroup/connect6", AT_CGROUP_ROOT, true, "IPv6 connects are not seen"),
     HOOK(on_sendmsg4, "cgroup/sendmsg4", AT_CGROUP_ROOT, true, "IPv4 sendto is not seen"),
@@ -137,12 +139,20 @@ static void switch_off_missing(struct ln_bpf *b)
 {
 	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK, BPF_FUNC_sk_storage_get, NULL) !=
 	    1) {
+		bpf_program__set_autoload(b->skel->progs.on_sock_create, false);
 		bpf_program__set_autoload(b->skel->progs.on_sock_release, false);
 		bpf_program__set_autoload(b->skel->progs.on_bind4, false);
 		bpf_program__set_autoload(b->skel->progs.on_bind6, false);
 		bpf_program__set_autoload(b->skel->progs.on_post_bind4, false);
 		bpf_program__set_autoload(b->skel->progs.on_post_bind6, false);
 	}
+	b->skel->rodata->cfg_has_sock_create = bpf_program__autoload(b->skel->progs.on_sock_create);
+	b->skel->rodata->cfg_has_current_task =
+	    libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_get_current_task_btf,
+				    NULL) == 1;
+	b->skel->rodata->cfg_has_mptcp_sock =
+	    libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_skc_to_mptcp_sock,
+				    NULL) == 1;
 	/* Since 6.1. */
 	b->skel->rodata->cfg_cgroup_comm =
 	    libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK, BPF_FUNC_get_current_comm, NULL) ==
@@ -186,6 +196,9 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 
 static int attach_all(struct ln_bpf *b, struct ln_error *err)
 {
+	ln_bpf_add_fact(
+	    b, "skc_to_mptcp_sock", b->skel->rodata->cfg_has_mptcp_sock, false, "%s",
+	    b->skel->rodata->cfg_has_mptcp_sock ? "" : "further paths of MPTCP are not seen");
 	for (size_t i = 0; i < LN_ARRAY_SIZE(hooks); i++) {
 		if (!bpf_program__autoload(hook_program(b, &hooks[i]))) {
 			ln_bpf_add_fact(b, hooks[i].name, false, false,
@@ -255,8 +268,13 @@ static int track(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_f
 	else
 		ln_bpf_add_fact(b, "UDP byte counts", false, false,
 				"the agent has no cgroup of its own: UDP is told at connect");
-	r = r < 0 ? r : ln_bpf_track_pid(b, agent, pid, err);
-	r = r < 0 ? r : ln_bpf_mark_listeners(b, err);
+	if (r == 0)
+		r = ln_bpf_track_pid(b, agent, pid, err);
+	if (r == 0)
+		r = ln_bpf_mark_listeners(b, err);
+	/* It may have sockets already, from whoever started us. */
+	if (r == 0)
+		r = ln_bpf_mark_sockets(b, pid, err);
 	if (r == 0) {
 		const struct ln_event ev = {.kind = LN_EVENT_ADOPT, .agent = agent, .pid = pid};
 		ln_bpf_inspect_note(b, &ev);

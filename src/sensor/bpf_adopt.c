@@ -182,12 +182,16 @@ void ln_bpf_adopted_done(struct ln_bpf *b)
 	b->n_adopted = b->cap_adopted = 0;
 }
 
-/* Runs an iterator to its end; records that it writes go to `on_seed` (may be NULL). */
-static int run_iterator(struct bpf_program *prog,
+/* Runs an iterator to its end, over one process (not before 6.1: over all) or, with 0, all; records
+ * that it writes go to `on_seed` (may be NULL). */
+static int run_iterator(struct bpf_program *prog, uint32_t pid,
 			int (*on_seed)(const struct ln_abi_seed *, void *), void *user,
 			struct ln_error *err)
 {
-	struct bpf_link *link = bpf_program__attach_iter(prog, NULL);
+	union bpf_iter_link_info info = {.task.pid = pid};
+	DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info,
+			    .link_info_len = sizeof(info));
+	struct bpf_link *link = bpf_program__attach_iter(prog, &opts);
 	struct ln_abi_seed seeds[256];
 	LN_AUTO_CLOSE int fd = -1;
 	ssize_t n = 0;
@@ -235,7 +239,7 @@ static int adopt_kin(struct ln_bpf *b, uint32_t root, struct ln_error *err)
 
 	for (int i = 0; i < ROUNDS_MAX && quiet < 2; i++) {
 		size_t before = b->n_adopted;
-		int r = run_iterator(b->skel->progs.on_seed_task, on_seed, &t, err);
+		int r = run_iterator(b->skel->progs.on_seed_task, 0, on_seed, &t, err);
 
 		if (r < 0)
 			return r;
@@ -415,22 +419,25 @@ static int cover_cgroups(struct scan *s, struct ln_error *err)
 	return r;
 }
 
-static int tell_sockets(struct ln_bpf *b, struct ln_error *err)
+int ln_bpf_mark_sockets(struct ln_bpf *b, uint32_t pid, struct ln_error *err)
 {
+	if (!bpf_program__autoload(b->skel->progs.on_seed_file))
+		return 0;
 	for (uint32_t pass = 0; pass < 2; pass++) {
 		int r;
 
 		b->skel->bss->cfg_seed_pass = pass;
-		r = run_iterator(b->skel->progs.on_seed_file, NULL, NULL, err);
+		r = run_iterator(b->skel->progs.on_seed_file, pid, NULL, NULL, err);
 		if (r < 0)
 			return r;
 	}
+	b->skel->bss->marks_ready = 1;
 	return 0;
 }
 
 int ln_bpf_mark_listeners(struct ln_bpf *b, struct ln_error *err)
 {
-	return run_iterator(b->skel->progs.on_mark_file, NULL, NULL, err);
+	return run_iterator(b->skel->progs.on_mark_file, 0, NULL, NULL, err);
 }
 
 static int adopt(struct scan *s, struct ln_error *err)
@@ -451,6 +458,8 @@ int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error
 	LN_CLEANUP(scan_done) struct scan s = {.b = b, .agent = agent, .root = pid};
 	int r;
 
+	/* Between that and the walk over the tree's sockets these have no mark. */
+	b->skel->bss->marks_ready = 0;
 	/* Before the root is registered: from then on no link to it is cut unnoticed. */
 	__atomic_store_n(&b->skel->bss->cfg_adopting, agent, __ATOMIC_SEQ_CST);
 	r = adopt(&s, err);
@@ -467,7 +476,7 @@ int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error
 	if (r == 0)
 		r = ln_bpf_mark_listeners(b, err);
 	if (r == 0)
-		r = tell_sockets(b, err);
+		r = ln_bpf_mark_sockets(b, 0, err);
 	if (r == 0)
 		ln_bpf_ring_kick(b);
 	return r;

@@ -124,6 +124,9 @@ int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user);
 
 /* Marks whoever listens on the host already: after the tree's processes are registered. */
 int ln_bpf_mark_listeners(struct ln_bpf *b, struct ln_error *err);
+/* Marks the open sockets of the tree as its own, and tells connections; pid: only of this process,
+ * 0: of all. From then on a socket without a mark is one that came from outside. */
+int ln_bpf_mark_sockets(struct ln_bpf *b, uint32_t pid, struct ln_error *err);
 int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err);
 void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user);
 void ln_bpf_adopted_done(struct ln_bpf *b);
