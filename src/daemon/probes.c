@@ -319,13 +319,17 @@ static bool inbound_caught(const struct ln_probe_slot *s, const struct ln_findin
 
 static int injection_prepare(struct ln_probe_slot *s, int *ret_fd)
 {
-	s->victim = fork();
-	if (s->victim == 0) {
+	pid_t pid = fork();
+
+	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
 	}
-	return s->victim < 0 ? -errno : 0;
+	if (pid < 0)
+		return -errno;
+	s->victim = pid;
+	return 0;
 }
 
 static int injection_act(struct ln_probe_slot *s)

@@ -132,10 +132,11 @@ static void be_outside(const struct test *t, struct pipes *pipes)
 	uint8_t number;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	int r = unshare(flags) < 0 || pipe2(knock, O_CLOEXEC) < 0 ? -errno : bring_loopback_up();
+	int r = unshare(flags) < 0 ? -errno : bring_loopback_up();
 	if (r == 0) {
 		prepare_probes(t, fds);
-		agent = fork();
+		/* Not before: what the probes start would hold its end open. */
+		agent = pipe2(knock, O_CLOEXEC) < 0 ? -1 : fork();
 		r = agent < 0 ? -errno : 0;
 	}
 	if (agent == 0) {
