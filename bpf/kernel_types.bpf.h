@@ -14,6 +14,7 @@ typedef _Bool bool;
 #define true 1
 #define false 0
 
+#define AF_UNIX         1
 #define AF_INET         2
 #define AF_INET6        10
 #define SOCK_STREAM     1
@@ -27,6 +28,7 @@ typedef _Bool bool;
 #define IPPROTO_SCTP    132
 #define IPPROTO_UDPLITE 136
 #define IPPROTO_MPTCP   262
+#define SOCK_DEAD       0
 #define SOCK_DONE       1 /* bit of skc_flags, include/net/sock.h; the same since 2.6 */
 #define E2BIG           7
 #define EEXIST          17
@@ -88,8 +90,17 @@ struct upid {
 	int nr;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[2]; /* by enum pid_type: PIDTYPE_PID, PIDTYPE_TGID */
 	struct upid numbers[1];
 };
 
@@ -128,6 +139,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	char comm[16];
 	struct css_set *cgroups;
+	struct hlist_node pid_links[2];
 };
 
 struct net {
@@ -197,9 +209,11 @@ struct sock_reuseport {
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
 	__u8 sk_userlocks;
+	struct pid *sk_peer_pid;
 	struct sock_cgroup_data sk_cgrp_data;
 	struct sock_reuseport *sk_reuseport_cb;
 	struct bpf_local_storage *sk_bpf_storage;
@@ -236,6 +250,31 @@ struct mptcp_sock {
 	struct inet_connection_sock sk;
 };
 
+struct sockaddr_un {
+	__u16 sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len; /* of what is used of the name, sun_family included */
+	struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+	struct sock sk;
+	struct unix_address *addr;
+	struct sock *peer;
+};
+
+struct sockaddr;
+
+/* What a struct bpf_sock_addr really is. */
+struct bpf_sock_addr_kern {
+	struct sock *sk;
+	struct sockaddr *uaddr;
+	__u32 uaddrlen; /* since 6.7 */
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {
@@ -254,6 +293,22 @@ struct bpf_iter__task_file {
 	struct file *file;
 };
 
+struct bpf_map {
+	__u32 id;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
+};
+
 #pragma clang attribute pop
+
+/* Since 6.18. Known to the kernel by name, in the BTF of a map's value. */
+struct bpf_task_work {
+	__u64 opaque;
+};
 
 #endif

@@ -55,6 +55,10 @@ static const struct hook hooks[] = {
 	 "loopback UDP inside the tree is judged like any other"),
     HOOK(on_sock_release, "cgroup/sock_release", AT_CGROUP_ROOT, false,
 	 "UDP flows have no end and no counts"),
+    HOOK(on_unix_connect, "cgroup/connect_unix", AT_CGROUP_ROOT, false,
+	 "a helper outside the tree (docker, systemd, D-Bus) can send for the agent unseen"),
+    HOOK(on_unix_sendmsg, "cgroup/sendmsg_unix", AT_CGROUP_ROOT, false,
+	 "datagrams to a helper outside the tree are not seen"),
     HOOK(on_egress, "cgroup_skb/egress", ON_DEMAND, true, "UDP and DNS are not seen"),
     HOOK(on_ingress, "cgroup_skb/ingress", ON_DEMAND, true, "DNS answers are not seen"),
     HOOK(on_seed_task, "iter/task", ON_DEMAND, false, "attach is not possible"),
@@ -190,6 +194,7 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 	for (size_t i = 0; i < c->n_dns_ports; i++)
 		b->skel->rodata->cfg_dns_ports[i] = c->dns_ports[i];
 	switch_off_missing(b);
+	ln_bpf_unix_prepare(b);
 	r = linnet__load(b->skel);
 	return r < 0 ? load_error(-r, err) : 0;
 }
@@ -309,7 +314,13 @@ static int dispatch(struct ln_sensor *s, ln_event_fn fn, void *user)
 
 static int drain(struct ln_sensor *s, ln_event_fn fn, void *user)
 {
-	return ln_bpf_ring_drain((struct ln_bpf *)s, fn, user);
+	struct ln_bpf *b = (struct ln_bpf *)s;
+	int r;
+
+	b->unix_last = true;
+	r = ln_bpf_ring_drain(b, fn, user);
+	b->unix_last = false;
+	return r;
 }
 
 /* Only a hint: when the kernel does not take it (before 5.19 an unprivileged process may not write
@@ -380,6 +391,7 @@ static void bpf_free(struct ln_sensor *s)
 	struct ln_bpf *b = (struct ln_bpf *)s;
 
 	ln_bpf_ring_close(b);
+	ln_bpf_unix_close(b);
 	while (b->n_links > 0)
 		bpf_link__destroy(b->links[--b->n_links]);
 	linnet__destroy(b->skel);
@@ -431,6 +443,8 @@ int ln_sensor_bpf_new(int cgroup_root_fd, const struct ln_sensor_config *c, stru
 	r = load(b, c, err);
 	if (r == 0)
 		r = attach_all(b, err);
+	if (r == 0)
+		r = ln_bpf_unix_open(b, err);
 	if (r == 0)
 		r = ln_bpf_ring_open(b, err);
 	if (r < 0)

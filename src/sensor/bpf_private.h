@@ -99,6 +99,11 @@ struct ln_bpf {
 	void *user;
 	uint64_t undecodable, undecodable_seen;
 
+	struct bpf_link *unix_waits, *unix_files; /* owned; NULL: this kernel has no such hooks */
+	uint64_t unix_walked_ns;
+	uint64_t unix_left_seen;
+	bool unix_last; /* nothing may wait any longer */
+
 	struct ln_bpf_adopted *adopted; /* owned */
 	size_t n_adopted, cap_adopted;
 	struct ln_bpf_cgroup *cgroups; /* owned */
@@ -121,6 +126,15 @@ void ln_bpf_ring_kick(struct ln_bpf *b);
 void ln_bpf_ring_restore(struct ln_bpf *b);
 int ln_bpf_ring_dispatch(struct ln_bpf *b, ln_event_fn fn, void *user);
 int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user);
+
+/* Switches the programs off that this kernel cannot run. Before the load. */
+void ln_bpf_unix_prepare(struct ln_bpf *b);
+int ln_bpf_unix_open(struct ln_bpf *b, struct ln_error *err);
+void ln_bpf_unix_close(struct ln_bpf *b);
+/* Events of UNIX sockets that wait for the name of the other side. */
+uint64_t ln_bpf_unix_waiting(const struct ln_bpf *b);
+/* Puts those into the ring whose other side is known; `force`: all. */
+int ln_bpf_unix_tell(struct ln_bpf *b, bool force);
 
 /* Marks whoever listens on the host already: after the tree's processes are registered. */
 int ln_bpf_mark_listeners(struct ln_bpf *b, struct ln_error *err);

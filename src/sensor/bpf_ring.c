@@ -19,8 +19,10 @@
 #include "base/clock.h"
 #include "linnet.skel.h"
 
-#define DEFER_NS  (50 * LN_NS_PER_MS)
-#define RETURN_NS (LN_NS_PER_MS / 4)
+#define DEFER_NS   (50 * LN_NS_PER_MS)
+#define RETURN_NS  (LN_NS_PER_MS / 4)
+#define UNIX_NS    LN_NS_PER_MS
+#define UNIX_TRIES 3
 
 static int on_record(void *ctx, void *record, size_t len)
 {
@@ -165,8 +167,24 @@ static int consume(struct ln_bpf *b)
 	return n;
 }
 
+/* Events of UNIX sockets come when their other side is known; false: some still wait. */
+static bool consume_unix(struct ln_bpf *b)
+{
+	if (ln_bpf_unix_waiting(b) == 0)
+		return true;
+	/* What is asked while a walk runs needs the next one. */
+	for (int i = 0; i < (b->unix_last ? UNIX_TRIES : 1) && ln_bpf_unix_waiting(b) > 0; i++)
+		ln_bpf_unix_tell(b, b->unix_last);
+	consume(b);
+	if (b->unix_last)
+		tell_loss(b, "UNIX connections could not be looked at",
+			  b->unix_left_seen + ln_bpf_unix_waiting(b), &b->unix_left_seen);
+	return ln_bpf_unix_waiting(b) == 0;
+}
+
 int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user)
 {
+	bool unix_told;
 	uint64_t urgent;
 	int r;
 
@@ -180,6 +198,7 @@ int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user)
 	b->decoder.wall_offset_ns = (int64_t)(ln_clock_wall_ns() - ln_clock_mono_ns());
 	ln_bpf_adopted_tell(b, fn, user);
 	r = consume(b);
+	unix_told = consume_unix(b);
 	if (r == 0 && urgent == b->urgent_seen) {
 		set_mode(b, LN_ABI_READER_WAITS);
 		r = consume(b);
@@ -191,6 +210,8 @@ int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user)
 		b->urgent_seen = urgent;
 		set_mode(b, LN_ABI_READER_RETURNS);
 		set_timer(b, RETURN_NS);
+	} else if (!unix_told) {
+		set_timer(b, UNIX_NS);
 	}
 	if (ln_bpf_inspect_missed(b, fn, user) && b->mode == LN_ABI_READER_WAITS)
 		set_timer(b, LN_BPF_RIPE_NS);
