@@ -35,7 +35,7 @@ struct test {
 	struct ln_engine *engine; /* owned */
 	struct ln_cgroup cgroup;
 	pid_t outside;
-	int go, ready; /* owned: the other ends */
+	int go, ready; /* owned: the other ends; -1 none */
 	struct ln_selftest result;
 };
 
@@ -298,6 +298,24 @@ static void choose_probes(struct test *t, struct ln_sensor *s)
 	}
 }
 
+/* One that hangs is killed, and those below it go with it. */
+static void end_processes(struct test *t)
+{
+	struct pollfd p = {.fd = t->ready, .events = POLLIN};
+	char bytes[LN_PROBES_MAX];
+
+	ln_closep(&t->go);
+	/* The end of the pipe is the end of all of them. */
+	while (t->outside > 0 && poll(&p, 1, LN_SELFTEST_TIMEOUT_MS) > 0 &&
+	       read(t->ready, bytes, sizeof(bytes)) > 0)
+		;
+	if (t->outside > 0) {
+		kill(t->outside, SIGKILL);
+		waitpid(t->outside, NULL, 0);
+	}
+	ln_closep(&t->ready);
+}
+
 int ln_selftest_run(struct ln_sensor *s, const struct ln_sensor_kind *kind, struct ln_error *err,
 		    struct ln_selftest *ret)
 {
@@ -321,10 +339,7 @@ int ln_selftest_run(struct ln_sensor *s, const struct ln_sensor_kind *kind, stru
 		r = track(&t, s, kind, err);
 	if (r == 0)
 		r = watch(&t, s, err);
-	ln_closep(&t.go);
-	if (t.outside > 0)
-		waitpid(t.outside, NULL, 0);
-	ln_closep(&t.ready);
+	end_processes(&t);
 	ln_cgroup_remove(&t.cgroup, LN_SELFTEST_TIMEOUT_MS);
 	ln_engine_free(&t.engine);
 	ln_policy_free(&policy);
