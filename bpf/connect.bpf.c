@@ -70,17 +70,33 @@ static __always_inline void tell_lone(struct bpf_sock_addr *ctx, const struct ca
 	tell_open(who, dest, stranger(who, &other), bpf_ktime_get_ns());
 }
 
-static __always_inline void dest_from_context(struct bpf_sock_addr *ctx, __u8 family,
-					      struct ln_abi_flow *dest)
+/* The destination, by global functions: what they fill in is unknown to the verifier, which then
+ * checks what follows once instead of once for each kind of address. */
+__noinline int named_dest4(struct bpf_sock_addr *ctx, struct ln_abi_flow *ret)
 {
 	/* 0.0.0.0 is the address that the socket is bound to, and else loopback. */
-	if (family == 4)
-		addr_from_v4(dest, ctx->user_ip4 || !ctx->sk ? ctx->user_ip4 : ctx->sk->src_ip4);
-	else
-		addr_from_words(dest, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
+	if (ret)
+		addr_from_v4(ret, ctx->user_ip4 || !ctx->sk ? ctx->user_ip4 : ctx->sk->src_ip4);
+	return 0;
+}
+
+__noinline int named_dest6(struct bpf_sock_addr *ctx, struct ln_abi_flow *ret)
+{
+	if (ret)
+		addr_from_words(ret, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
 				ctx->user_ip6[3]);
-	dest->proto = ctx->protocol;
-	dest->remote_port = bpf_ntohs(ctx->user_port);
+	return 0;
+}
+
+static __always_inline void named_dest(struct bpf_sock_addr *ctx, struct ln_abi_flow *ret,
+				       __u8 family)
+{
+	if (family == 4)
+		named_dest4(ctx, ret);
+	else
+		named_dest6(ctx, ret);
+	ret->proto = ctx->protocol;
+	ret->remote_port = bpf_ntohs(ctx->user_port);
 }
 
 LISTENER_FUNCTION(connect_listener, struct bpf_sock_addr)
@@ -264,42 +280,42 @@ static __always_inline const struct owner *owner_of_socket(struct bpf_sock_addr 
 	return s && s->cookie ? &s->owner : 0;
 }
 
-#define STRANGER (1ULL << 63) /* beside an agent in the upper half, a process in the lower */
-
 /* For whom a process outside the tree does this: its use of a socket concerns us when the socket is
- * the tree's, or when a process of the tree makes it do so. 0: it does not concern us. */
-__noinline __u64 stranger_for(struct bpf_sock_addr *ctx)
+ * the tree's, or when a process of the tree makes it do so. */
+static __always_inline bool find_stranger(struct bpf_sock_addr *ctx, struct caller *ret)
 {
 	const struct ln_abi_task *tracer;
 	const struct owner *owner;
 	__u32 pid;
 
 	tracer = tracer_of_current(&pid);
-	if (tracer)
-		return STRANGER | (__u64)tracer->agent << 32 | pid;
-	owner = owner_of_socket(ctx);
-	return owner ? STRANGER | (__u64)owner->agent << 32 | owner->pid : 0;
+	if (tracer) {
+		set_owner(&ret->owner, tracer, (__u64)pid << 32 | pid);
+	} else {
+		owner = owner_of_socket(ctx);
+		if (!owner)
+			return false;
+		ret->owner = *owner;
+	}
+	ret->how = LN_ABI_AMBIGUOUS;
+	ret->flags = LN_ABI_FLOW_PASSED;
+	return true;
 }
 
-/* Who does this, in the tree; false: it does not concern us. Strangers cost no branch: each would
- * make the verifier check what follows once more. */
-static __always_inline bool find_caller(struct bpf_sock_addr *ctx, struct caller *ret)
+/* Who does this, in the tree; 0: it does not concern us. A global function for the same reason. */
+__noinline int find_caller(struct bpf_sock_addr *ctx, struct caller *ret)
 {
 	const struct ln_abi_task *task;
-	__u64 pid_tgid, who;
-	__u32 passed;
+	__u64 pid_tgid;
 
+	if (!ret)
+		return 0;
 	task = current_owner(&pid_tgid);
-	who = task ? (__u64)task->agent << 32 | pid_tgid >> 32 : stranger_for(ctx);
-	if (!who)
-		return false;
-	passed = who >> 63;
-	ret->owner.agent = (who & ~STRANGER) >> 32;
-	ret->owner.pid = who;
-	ret->owner.tid = ((__u32)pid_tgid & (passed - 1)) | ((__u32)who & -passed);
-	ret->how = passed * LN_ABI_AMBIGUOUS;
-	ret->flags = passed * LN_ABI_FLOW_PASSED;
-	return true;
+	if (!task)
+		return find_stranger(ctx, ret);
+	set_owner(&ret->owner, task, pid_tgid);
+	ret->how = LN_ABI_BY_TASK;
+	return 1;
 }
 
 static __always_inline int handle_connect(struct bpf_sock_addr *ctx, __u8 family)
@@ -312,7 +328,7 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, __u8 family
 		return ALLOW;
 	if (!find_caller(ctx, &who))
 		return ALLOW;
-	dest_from_context(ctx, family, &dest);
+	named_dest(ctx, &dest, family);
 	if (ctx->protocol == IPPROTO_TCP) {
 		tcp_connect(ctx, &who, &dest);
 		return ALLOW;
@@ -338,7 +354,7 @@ static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, __u8 family
 
 	if (!find_caller(ctx, &who))
 		return ALLOW;
-	dest_from_context(ctx, family, &dest);
+	named_dest(ctx, &dest, family);
 	s = own_socket(ctx, &who);
 	if (s)
 		udp_named(ctx, s, &who, &dest);

@@ -91,27 +91,27 @@ __noinline int ip_header(struct __sk_buff *skb)
 
 /* Reads the IP header: the other side's address, the protocol and where its header is. `out`: the
  * other side is the destination. */
-static __always_inline bool read_ip(struct __sk_buff *skb, bool out, struct packet *p)
+__noinline int read_ip(struct __sk_buff *skb, struct packet *p, __u32 out)
 {
 	int head = ip_header(skb);
 	__u32 words[4];
 
-	if (head < 0)
-		return false;
+	if (!p || head < 0)
+		return 0;
 	p->payload_at = head & IP_AT_MASK;
 	p->dest.proto = head >> IP_PROTO_SHIFT;
 	p->routed = head & IP_IS_ROUTED;
 	p->whole = head & IP_IS_WHOLE;
 	if (head & IP_IS_6) {
 		if (bpf_skb_load_bytes(skb, out ? 24 : 8, words, 16))
-			return false;
+			return 0;
 		addr_from_words(&p->dest, words[0], words[1], words[2], words[3]);
 	} else {
 		if (bpf_skb_load_bytes(skb, out ? 16 : 12, words, 4))
-			return false;
+			return 0;
 		addr_from_v4(&p->dest, words[0]);
 	}
-	return true;
+	return 1;
 }
 
 /* Whether the IPv4 header has the option that sends the packet by way of others. `left` is masked
@@ -150,7 +150,7 @@ static __always_inline bool read_udp(struct __sk_buff *skb, bool out, struct pac
 {
 	__u16 len;
 
-	if (!read_ip(skb, out, p) || !p->whole || p->dest.proto != IPPROTO_UDP ||
+	if (!read_ip(skb, p, out) || !p->whole || p->dest.proto != IPPROTO_UDP ||
 	    !read_ports(skb, out, p) || bpf_skb_load_bytes(skb, p->payload_at + 4, &len, 2))
 		return false;
 	len = bpf_ntohs(len);
@@ -167,14 +167,14 @@ static __always_inline bool has_ports(__u8 proto)
 
 /* Any other packet, as its sender may have written it himself: there is always an address, and
  * ports where the protocol has some. Its payload is what follows the IP header. */
-static __always_inline bool read_other(struct __sk_buff *skb, bool out, struct packet *p)
+__noinline int read_other(struct __sk_buff *skb, struct packet *p, __u32 out)
 {
-	if (!read_ip(skb, out, p))
-		return false;
+	if (!p || !read_ip(skb, p, out))
+		return 0;
 	p->payload_len = skb->len > p->payload_at ? skb->len - p->payload_at : 0;
 	if (p->whole && has_ports(p->dest.proto))
 		read_ports(skb, out, p);
-	return true;
+	return 1;
 }
 
 /* A connected socket's named destination: what the agent asked for, before any NAT. */
@@ -332,7 +332,7 @@ static __always_inline bool is_routed(struct __sk_buff *skb, const struct packet
  * goes where the socket is connected to. */
 static __always_inline bool read_out(struct __sk_buff *skb, struct bpf_sock *sk, struct packet *p)
 {
-	if (!read_other(skb, true, p))
+	if (!read_other(skb, p, true))
 		return false;
 	if (!is_udp(sk))
 		return true;
@@ -413,7 +413,7 @@ __noinline int count_other_in(struct __sk_buff *skb)
 	if (!sk)
 		return 0;
 	u = bpf_sk_storage_get(&udp_flows, sk, 0, 0);
-	if (u && read_other(skb, false, &p))
+	if (u && read_other(skb, &p, false))
 		slot_count(u, &p, false, datagrams(skb));
 	return 0;
 }
@@ -449,7 +449,7 @@ __noinline int check_tcp(struct __sk_buff *skb)
 		return 0;
 	cookie = bpf_get_socket_cookie(skb);
 	f = bpf_map_lookup_elem(&tcp_flows, &cookie);
-	if (!f || !f->open || !read_other(skb, true, &p) || !p.whole)
+	if (!f || !f->open || !read_other(skb, &p, true) || !p.whole)
 		return 0;
 	place_set(&wire, &p.dest);
 	if (place_is(&wire, &f->flow) || place_is(&f->wire, &p.dest) ||

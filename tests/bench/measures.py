@@ -10,7 +10,7 @@ from lab import Watched
 from report import row
 
 COUNT = {"udp": 40000, "getppid": 8000000, "forkexec": 1200}
-TRAFFIC_HOOKS = ("on_connect", "on_sendmsg", "on_post_bind", "on_sock_release", "on_egress",
+TRAFFIC_HOOKS = ("on_sock_create", "on_connect", "on_sendmsg", "on_bind", "on_post_bind", "on_sock_release", "on_egress",
               "on_ingress", "on_tcp_state")
 
 
