@@ -211,6 +211,7 @@ enum ln_abi_channel {
 #define LN_ABI_CHANNEL_ABSTRACT  0x4  /* UNIX_SOCKET: path starts after the NUL */
 #define LN_ABI_CHANNEL_REFUSED   0x8  /* the guard did not let it happen */
 #define LN_ABI_CHANNEL_EXISTING  0x10 /* was there before the watch began */
+#define LN_ABI_CHANNEL_READ      0x20 /* PRIVILEGE: the system call can only look */
 
 struct ln_abi_channel_event {
 	struct ln_abi_header h;
@@ -226,7 +227,7 @@ struct ln_abi_channel_event {
 	struct ln_abi_party other;
 	struct ln_abi_flow flow; /* family 0: no addresses */
 	char path[LN_ABI_UNIX_MAX];
-	__u32 pad;
+	__u32 held_back; /* PRIVILEGE: how often it was used before without a word */
 };
 _Static_assert(sizeof(struct ln_abi_channel_event) == 240, "abi");
 
@@ -271,6 +272,20 @@ struct ln_abi_seed {
 	__u32 kin; /* enum ln_abi_kin */
 };
 _Static_assert(sizeof(struct ln_abi_seed) == 16, "abi");
+
+/* What a walk over all descriptors looks for. */
+enum ln_abi_sweep {
+	LN_ABI_SWEEP_NEWS,  /* what the tree holds and did not make: writes ln_abi_channel_event */
+	LN_ABI_SWEEP_FIRST, /* the same, when a watch begins: all of it was there before */
+	LN_ABI_SWEEP_HOLDERS, /* who else holds what was found: writes ln_abi_holder */
+};
+
+/* A process outside the tree that holds a socket which the tree received. */
+struct ln_abi_holder {
+	__u64 cookie;
+	struct ln_abi_party who;
+};
+_Static_assert(sizeof(struct ln_abi_holder) == 32, "abi");
 
 /* Value of the tracked-tree map, key: thread-group id. */
 struct ln_abi_task {

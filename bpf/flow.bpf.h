@@ -4,6 +4,7 @@
 #define LINNET_FLOW_BPF_H
 
 #include "cgroup.bpf.h"
+#include "inject.bpf.h"
 
 /* At first sight a destination is quiet for this long: the reader is awake by then. */
 #define FIRST_SIGHT_NS (100ULL * 1000 * 1000)
@@ -47,7 +48,9 @@ static __always_inline bool came_from_outside(const void *sock)
 	    *(volatile __u64 *)&stat_unmarked || *(volatile __u64 *)&stat_lost[LN_ABI_LOST_TASKS])
 		return false;
 	bpf_probe_read_kernel(&sk, sizeof(sk), &sock);
-	return BPF_CORE_READ(sk, sk_socket, file);
+	/* What a newcomer has from before gets its mark in a moment. */
+	return BPF_CORE_READ(sk, sk_socket, file) &&
+	       !is_newcomer(bpf_get_current_pid_tgid() >> 32);
 }
 
 /* A socket of the tree stays without its mark. */

@@ -34,4 +34,13 @@ static __always_inline void party_of_current(struct ln_abi_party *ret)
 				      bpf_get_current_task_btf()->comm);
 }
 
+/* Whether a process joined the tree alive just now: what it holds was there before. Two sweeps,
+ * because the first may be under way. */
+static __always_inline bool is_newcomer(__u32 pid)
+{
+	const __u32 *joined = bpf_map_lookup_elem(&newcomers, &pid);
+
+	return joined && *joined + 2 >= sweep_number;
+}
+
 #endif

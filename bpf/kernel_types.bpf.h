@@ -53,9 +53,19 @@ struct qstr {
 	const unsigned char *name;
 };
 
+struct super_block {
+	unsigned long s_magic;
+};
+
 struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
+	struct super_block *d_sb;
+};
+
+struct inode {
+	unsigned short i_mode;
+	__u32 i_rdev;
 };
 
 struct vfsmount {
@@ -75,6 +85,9 @@ struct path {
 
 struct file {
 	struct path f_path;
+	unsigned int f_mode;
+	void *private_data;
+	struct inode *f_inode;
 };
 
 struct linux_binprm {
@@ -82,6 +95,7 @@ struct linux_binprm {
 };
 
 struct mm_struct {
+	struct task_struct *owner; /* only with CONFIG_MEMCG: ask bpf_core_field_exists first */
 	unsigned long arg_start;
 	unsigned long arg_end;
 };
@@ -118,13 +132,65 @@ struct signal_struct {
 	int group_exit_code;
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct user_namespace {
+	struct user_namespace *parent;
+	struct ns_common ns;
+};
+
+struct cred {
+	struct user_namespace *user_ns;
+};
+
 struct list_head {
 	struct list_head *next;
 };
 
 struct css_set;
 
+struct thread_info {
+	__u32 status; /* x86 only */
+};
+
+struct io_ring_ctx {
+	struct mm_struct *mm_account;
+};
+
+struct io_uring_task {
+	struct file *registered_rings[16];
+};
+
+struct kernel_siginfo {
+	int si_code;
+};
+
+/* What the current system call began with. */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long dx;
+	unsigned long si;
+	unsigned long di;
+	unsigned long orig_ax;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	__u64 regs[31];
+	__u64 pstate;
+	__u64 orig_x0;
+	int syscallno;
+};
+#endif
+
 struct task_struct {
+	struct thread_info thread_info;
+	unsigned int flags;
+	struct list_head ptraced;
+	struct list_head ptrace_entry;
+	const struct cred *cred;
+	struct io_uring_task *io_uring;
 	int pid;
 	int tgid;
 	unsigned int ptrace;

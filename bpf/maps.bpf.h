@@ -183,6 +183,116 @@ struct {
 	__type(value, __u8);
 } covered_cgroups __weak SEC(".maps");
 
+/* What a user namespace means to an agent: the one in which its watch began. Written by user space
+ * before the tree is watched. Full: the namespaces that the tree makes are not told apart. */
+struct agent_home {
+	__u32 user_ns; /* inode number */
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u32); /* agent */
+	__type(value, struct agent_home);
+} homes __weak SEC(".maps");
+
+/* When the use of a capability was told last, and how often it was used since without a word.
+ * Full: the least used goes, with what it held back. */
+struct use_key {
+	__u32 agent;
+	__u32 pid;
+	__u32 capability;
+	__u32 syscall;
+	__u32 family;
+};
+
+struct use {
+	__u64 told_ns;
+	__u32 held_back;
+	__u32 flags; /* of the event */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct use_key);
+	__type(value, struct use);
+} uses __weak SEC(".maps");
+
+/* Told by a hook just now, so that the walk over the descriptors need not tell it again. Full: it
+ * does. */
+struct announced_key {
+	__u32 agent;
+	__u16 channel;
+	__u16 family;
+};
+
+struct announced {
+	__u64 until_ns;
+	__u64 count;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct announced_key);
+	__type(value, struct announced);
+} announced __weak SEC(".maps");
+
+/* Processes that joined the tree alive → number of the last sweep before. Old entries mean nothing.
+ * Full: what the process held before may be told as received. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32); /* thread group */
+	__type(value, __u32);
+} newcomers __weak SEC(".maps");
+
+/* linnet's own processes. Written by user space. Full: -E2BIG there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, __u32); /* thread group */
+	__type(value, __u8);
+} ourselves __weak SEC(".maps");
+
+/* io_urings that the tree made, by their kernel object. Nobody tells its end: another's with the
+ * same address takes the entry away. Full: the least used goes, and the ring's maker is known by
+ * its memory only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u32); /* agent */
+} rings __weak SEC(".maps");
+
+/* What a walk over the descriptors, or a send, has told or found to be in order. By socket cookie
+ * for ever, by kernel address as long as each walk finds it. Full: it is told again. */
+enum sight { SIGHT_SOCKET, SIGHT_OBJECT };
+
+struct sighted_key {
+	__u64 id;
+	__u32 agent;
+	__u32 sight;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct sighted_key);
+	__type(value, __u32); /* number of the last sweep that saw it */
+} sighted __weak SEC(".maps");
+
+/* Cookies of received sockets whose maker is looked for, and the sweep that wants to know. Full:
+ * the maker stays unknown. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u64);
+	__type(value, __u32);
+} sought __weak SEC(".maps");
+
 /* Ports, besides 53, 5353 and 5355, whose UDP payload is DNS; set before load. */
 const volatile __u16 cfg_dns_ports[LN_ABI_DNS_PORTS] __weak = {};
 
@@ -194,8 +304,8 @@ const volatile bool cfg_has_mptcp_sock __weak = false;   /* bpf_skc_to_mptcp_soc
 /* Every socket that the tree has was marked: from now on one without a mark comes from outside.
  * Written by user space after the walk over the sockets. */
 __u32 marks_ready __weak = 0;
-/* Sockets of the tree that did not get their mark: one is enough to accuse nobody any more. To be
- * counted, too, by whoever adds a task that on_fork did not. */
+/* Sockets of the tree that did not get their mark: one is enough to accuse nobody any more. A task
+ * that on_fork did not add is one of `newcomers`. */
 __u64 stat_unmarked __weak = 0;
 
 /* 0: on_seed_file collects listening ports and the tree's own loopback connections; 1: it tells
@@ -210,10 +320,20 @@ __u64 cfg_adopt_cgroup __weak = 0;
 /* Entries of `tasks`: user space has no other way to know, once its privileges are gone. */
 __u64 tasks_living __weak = 0;
 
+/* 1: on_seed_file looks at newcomers only. User space. */
+__u32 cfg_seed_newcomers __weak = 0;
+
+/* Sweeps so far, see sweep.bpf.c. User space. */
+__u32 sweep_number __weak = 0;
+/* What this sweep is for: enum ln_abi_sweep. User space. */
+__u32 cfg_sweep __weak = 0;
+
 /* Whether the reader must be woken: enum ln_abi_reader. Written by user space. */
 __u32 reader_mode __weak = LN_ABI_READER_WAITS;
 /* Grows with each event that cannot wait, so that the reader can tell why it was woken. */
 __u64 stat_urgent __weak = 0;
+/* Uses of a capability that were held back; see `uses`. */
+__u64 stat_held_back __weak = 0;
 /* What was not told or seen, by enum ln_abi_lost. */
 __u64 stat_lost[LN_ABI_LOST_COUNT] __weak = {};
 

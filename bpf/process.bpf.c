@@ -4,6 +4,7 @@
  * (kernel/fork.c, kernel_clone: trace_sched_process_fork before wake_up_new_task). */
 #include "cgroup.bpf.h"
 #include "tree.bpf.h"
+#include "victim.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -45,6 +46,10 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	if (parent_pid == child_pid)
 		return 0;
 	owner = bpf_map_lookup_elem(&tasks, &parent_pid);
+	if (!owner && parent->ptrace) {
+		take_if_traced(parent);
+		owner = bpf_map_lookup_elem(&tasks, &parent_pid);
+	}
 	if (owner)
 		task.agent = owner->agent;
 	else if (cfg_adopting)

@@ -28,6 +28,7 @@ enum {
 	LN_OPT_LOG,
 	LN_OPT_USER,
 	LN_OPT_SHOW_ARGS,
+	LN_OPT_DEEP,
 	LN_OPT_FAIL_ON_ALERT,
 	LN_OPT_GUARD,
 	LN_OPT_STRICT,
@@ -43,6 +44,9 @@ enum {
 	     "/var/log/linnet (root) or $XDG_STATE_HOME/linnet"},                                  \
 	    {"guard", LN_OPT_GUARD, NULL,                                                          \
 	     "refuse the agent what would harm linnet itself (needs BPF LSM)"},                    \
+	    {"deep", LN_OPT_DEEP, NULL,                                                            \
+	     "look at every send on the host too: sockets that the agent was given\n"              \
+	     "are seen at once; costs each send about 5 %"},                                       \
 	    {"show-args", LN_OPT_SHOW_ARGS, NULL,                                                  \
 	     "do not redact arguments that look like secrets"},                                    \
 	    {"fail-on-alert", LN_OPT_FAIL_ON_ALERT, "[CODE]",                                      \
@@ -55,7 +59,7 @@ enum {
 
 struct ln_watch_args {
 	const char *policy_file, *sensor, *log, *user;
-	bool show_args, quiet, verbose, guard;
+	bool deep, guard, show_args, quiet, verbose;
 	int alert_code;
 };
 /* Takes the command line up to its first argument. False: *ret_status is the exit status. */

@@ -35,6 +35,9 @@ static bool take(struct ln_options *o, struct ln_watch_args *a, int id, const ch
 	case LN_OPT_USER:
 		a->user = value;
 		break;
+	case LN_OPT_DEEP:
+		a->deep = true;
+		break;
 	case LN_OPT_SHOW_ARGS:
 		a->show_args = true;
 		break;
@@ -77,6 +80,10 @@ bool ln_watch_args_parse(struct ln_options *o, struct ln_watch_args *ret, int *r
 	}
 	if (a.guard && strcmp(a.sensor, "bpf") != 0) {
 		*ret_status = ln_options_wrong(o->command, "--guard needs the bpf sensor");
+		return false;
+	}
+	if (a.deep && strcmp(a.sensor, "bpf") != 0) {
+		*ret_status = ln_options_wrong(o->command, "--deep needs the bpf sensor");
 		return false;
 	}
 	if (a.quiet && a.verbose) {
@@ -172,6 +179,7 @@ bool ln_watch_args_apply(const struct ln_watch_args *a, const char *fallback_nam
 	    .color = want_color(),
 	    .show_args = a->show_args,
 	    .guard = a->guard,
+	    .deep = a->deep,
 	    .cgroup_fd = -1,
 	};
 	*ret_policy = policy;

@@ -81,6 +81,7 @@ static int make_sensor(struct ln_watch *w, struct ln_error *err)
 	const struct ln_sensor_config config = {
 	    .dns_ports = ports,
 	    .n_dns_ports = n,
+	    .launcher = (uint32_t)getppid(),
 	    .deep = w->c.deep,
 	    .guard = w->c.guard,
 	};

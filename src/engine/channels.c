@@ -243,6 +243,8 @@ static void judge_privilege(struct ln_engine *e, const struct ln_channel *c, str
 	add_exe(e, f);
 	if (c->own_ns)
 		f->reason = "in a user namespace that the agent made: it reaches no other";
+	else if (c->read_only)
+		f->reason = "only to look: by a system call that changes nothing";
 	else
 		tell(f, "PRIVILEGE USED", "Capability that opens ways past every rule.");
 }

@@ -102,8 +102,10 @@ struct ln_channel {
 	uint8_t family; /* AF_* */
 	uint8_t type;   /* SOCK_* */
 	uint32_t number;
+	uint32_t held_back;  /* PRIVILEGE: how often it was used before without a word */
 	const char *syscall; /* static text; NULL unknown */
 	bool own_ns, same_tree, abstract, refused, existing;
+	bool read_only; /* PRIVILEGE: the system call can only look */
 	uint64_t cookie;
 	struct ln_party other;
 	const struct ln_flow *flow; /* NULL: no addresses */

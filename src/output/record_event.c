@@ -275,6 +275,10 @@ static void add_channel_numbers(struct ln_buf *b, const struct ln_channel *c)
 	if (c->kind == LN_CHANNEL_PRIVILEGE) {
 		LN_JSON_KEY(b, "capability");
 		ln_json_text(b, ln_capability_text(c->number));
+		LN_JSON_KEY(b, "read_only");
+		ln_json_bool(b, c->read_only);
+		LN_JSON_KEY(b, "held_back");
+		ln_json_number(b, c->held_back);
 	}
 }
 

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "linnet.skel.h"
 
-enum where { AT_KERNEL, AT_CGROUP_ROOT, ON_DEMAND };
+enum where { AT_KERNEL, AT_KERNEL_DEEP, AT_CGROUP_ROOT, ON_DEMAND };
 
 /* Every program: where it hangs, what stops working without it. Attached in this order, so that a
  * child cannot be born between the hooks. */
@@ -59,6 +59,16 @@ static const struct hook hooks[] = {
 	 "a helper outside the tree (docker, systemd, D-Bus) can send for the agent unseen"),
     HOOK(on_unix_sendmsg, "cgroup/sendmsg_unix", AT_CGROUP_ROOT, false,
 	 "datagrams to a helper outside the tree are not seen"),
+    HOOK(on_capable, "cap_capable", AT_KERNEL, false,
+	 "packet sockets and privileges are found by the sweep, or not at all"),
+    HOOK(on_device, "cgroup/dev", AT_CGROUP_ROOT, false, "tunnels are found by the sweep"),
+    HOOK(on_signal, "signal_generate", AT_KERNEL, false,
+	 "ptrace is found by the sweep; signals to linnet are not seen"),
+    HOOK(on_wait, "sched_process_wait", AT_KERNEL, false, "PTRACE_SEIZE is found by the sweep"),
+    HOOK(on_ring_create, "io_uring_create", AT_KERNEL, false,
+	 "an inherited io_uring looks like a received one"),
+    HOOK(on_send, "sock_send_length", AT_KERNEL_DEEP, false,
+	 "received and packet sockets are found by the sweep only"),
     HOOK(on_egress, "cgroup_skb/egress", ON_DEMAND, true, "UDP and DNS are not seen"),
     HOOK(on_ingress, "cgroup_skb/ingress", ON_DEMAND, true, "DNS answers are not seen"),
     HOOK(on_seed_task, "iter/task", ON_DEMAND, false, "attach is not possible"),
@@ -122,7 +132,7 @@ static int attach_hook(struct ln_bpf *b, const struct hook *h, struct ln_error *
 	struct bpf_program *prog = hook_program(b, h);
 	int r = 0;
 
-	if (h->where == AT_KERNEL)
+	if (h->where == AT_KERNEL || h->where == AT_KERNEL_DEEP)
 		r = keep_link(b, bpf_program__attach(prog));
 	else if (h->where == AT_CGROUP_ROOT)
 		r = keep_link(b, bpf_program__attach_cgroup(prog, b->cgroup_root_fd));
@@ -195,6 +205,7 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 		b->skel->rodata->cfg_dns_ports[i] = c->dns_ports[i];
 	switch_off_missing(b);
 	ln_bpf_unix_prepare(b);
+	ln_bpf_sweep_prepare(b, c);
 	r = linnet__load(b->skel);
 	return r < 0 ? load_error(-r, err) : 0;
 }
@@ -205,9 +216,11 @@ static int attach_all(struct ln_bpf *b, struct ln_error *err)
 	    b, "skc_to_mptcp_sock", b->skel->rodata->cfg_has_mptcp_sock, false, "%s",
 	    b->skel->rodata->cfg_has_mptcp_sock ? "" : "further paths of MPTCP are not seen");
 	for (size_t i = 0; i < LN_ARRAY_SIZE(hooks); i++) {
+		if (hooks[i].where == AT_KERNEL_DEEP && !b->deep)
+			continue;
 		if (!bpf_program__autoload(hook_program(b, &hooks[i]))) {
 			ln_bpf_add_fact(b, hooks[i].name, false, false,
-					"%s (this kernel lacks a helper)", hooks[i].without);
+					"%s (this kernel lacks what it needs)", hooks[i].without);
 			continue;
 		}
 		int r = attach_hook(b, &hooks[i], err);
@@ -284,7 +297,7 @@ static int track(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_f
 		const struct ln_event ev = {.kind = LN_EVENT_ADOPT, .agent = agent, .pid = pid};
 		ln_bpf_inspect_note(b, &ev);
 	}
-	return r;
+	return r < 0 ? r : ln_bpf_sweep_first(b, agent, pid, err);
 }
 
 static int adopt(struct ln_sensor *s, uint32_t agent, uint32_t pid, struct ln_error *err)
@@ -300,6 +313,7 @@ static int seal(struct ln_sensor *s, struct ln_error *err)
 static void inspect(struct ln_sensor *s, ln_event_fn fn, void *user)
 {
 	ln_bpf_inspect((struct ln_bpf *)s, fn, user);
+	ln_bpf_sweep((struct ln_bpf *)s, fn, user);
 }
 
 static int get_fd(struct ln_sensor *s)
@@ -392,6 +406,7 @@ static void bpf_free(struct ln_sensor *s)
 
 	ln_bpf_ring_close(b);
 	ln_bpf_unix_close(b);
+	ln_bpf_sweep_close(b);
 	while (b->n_links > 0)
 		bpf_link__destroy(b->links[--b->n_links]);
 	linnet__destroy(b->skel);
@@ -436,7 +451,8 @@ int ln_sensor_bpf_new(int cgroup_root_fd, const struct ln_sensor_config *c, stru
 		return ln_error_set(err, ENOMEM, "out of memory");
 	s = &b->base;
 	s->ops = &bpf_ops;
-	b->epoll_fd = b->timer_fd = -1;
+	b->epoll_fd = b->timer_fd = b->sweep.timer_fd = -1;
+	b->deep = c->deep;
 	b->cgroup_root_fd = fcntl(cgroup_root_fd, F_DUPFD_CLOEXEC, 3);
 	if (b->cgroup_root_fd < 0)
 		return ln_error_set(err, errno, "cannot keep the cgroup root: %s", strerror(errno));
@@ -445,6 +461,8 @@ int ln_sensor_bpf_new(int cgroup_root_fd, const struct ln_sensor_config *c, stru
 		r = attach_all(b, err);
 	if (r == 0)
 		r = ln_bpf_unix_open(b, err);
+	if (r == 0)
+		r = ln_bpf_sweep_open(b, c, err);
 	if (r == 0)
 		r = ln_bpf_ring_open(b, err);
 	if (r < 0)

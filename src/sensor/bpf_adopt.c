@@ -120,9 +120,8 @@ static bool read_cgroup(uint32_t pid, char *ret, size_t size)
 	return n > 0 && ln_proc_parse_cgroup2_path(text, (size_t)n, ret, size);
 }
 
-/* Keeps what the process is and runs, to be told with the first events. */
-static int remember(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t ppid,
-		    enum ln_abi_kin kin)
+int ln_bpf_adopted_add(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t ppid,
+		       const char *why)
 {
 	struct ln_bpf_adopted *a = new_adopted(b);
 	const struct ln_bpf_cgroup *c;
@@ -133,12 +132,18 @@ static int remember(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t ppi
 	a->agent = agent;
 	a->pid = pid;
 	a->ppid = ppid;
-	a->why = kin < LN_ABI_KIN_COUNT ? whys[kin] : NULL;
+	a->why = why;
 	a->ns_pid = read_ns_pid(pid);
 	read_image(a);
 	if (read_cgroup(pid, path, sizeof(path)) && (c = ln_bpf_cgroup_find(b, path)))
 		a->cgroup_id = c->id;
 	return 0;
+}
+
+static int remember(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t ppid,
+		    enum ln_abi_kin kin)
+{
+	return ln_bpf_adopted_add(b, agent, pid, ppid, kin < LN_ABI_KIN_COUNT ? whys[kin] : NULL);
 }
 
 void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user)
@@ -477,6 +482,8 @@ int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error
 		r = ln_bpf_mark_listeners(b, err);
 	if (r == 0)
 		r = ln_bpf_mark_sockets(b, 0, err);
+	if (r == 0)
+		r = ln_bpf_sweep_first(b, agent, pid, err);
 	if (r == 0)
 		ln_bpf_ring_kick(b);
 	return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the BPF sensor share: bpf.c loads and attaches, bpf_ring.c waits and drains,
  * bpf_adopt.c takes what lived before, bpf_cgroups.c knows where it is, bpf_inspect.c looks whether
- * all is as we left it. */
+ * all is as we left it, bpf_sweep.c finds what no hook sees. */
 #ifndef LINNET_SENSOR_BPF_PRIVATE_H
 #define LINNET_SENSOR_BPF_PRIVATE_H
 
@@ -15,7 +15,7 @@ struct bpf_link;
 struct ring_buffer;
 
 #define LN_BPF_LINKS_MAX 64
-#define LN_BPF_FACTS_MAX 40
+#define LN_BPF_FACTS_MAX 64
 #define LN_BPF_HINTS     256 /* a power of two */
 
 /* A destination that was hinted lately, to spare the system call. */
@@ -33,6 +33,22 @@ struct ln_bpf_adopted {
 	char *exe, *args;   /* owned */
 	size_t exe_len, args_len;
 	bool cut;
+};
+
+/* Walks over all descriptors, see bpf_sweep.c. */
+struct ln_bpf_sweep {
+	struct bpf_link *tasks, *files, *seed, *held_back; /* owned; NULL: not to be had here */
+	int timer_fd;                       /* owned; for an asked one that has to wait */
+	uint64_t next_ns;                   /* no periodic one before */
+	uint64_t ready_ns;                  /* no asked one before */
+	unsigned asked;                     /* how many are wanted */
+	bool newcomers;                     /* somebody joined the tree alive */
+	bool broken;                        /* told */
+	struct ln_abi_channel_event *found; /* owned */
+	size_t n_found, cap_found;
+	uint64_t untold;
+	uint64_t held_back_seen;
+	bool held_back_left;
 };
 
 #define LN_BPF_TASKS_A_LOOK 256
@@ -86,6 +102,7 @@ struct ln_bpf {
 	struct ln_channel_fact channels[LN_BPF_CHANNELS_MAX];
 	size_t n_cover;
 	size_t n_tracked;
+	bool deep;
 
 	int epoll_fd, timer_fd;
 	struct ring_buffer *ring;
@@ -110,6 +127,7 @@ struct ln_bpf {
 	size_t n_cgroups;
 	struct ln_bpf_hint hints[LN_BPF_HINTS];
 	struct ln_bpf_inspect inspect;
+	struct ln_bpf_sweep sweep;
 };
 
 void ln_bpf_add_fact(struct ln_bpf *b, const char *name, bool works, bool required,
@@ -142,6 +160,10 @@ int ln_bpf_mark_listeners(struct ln_bpf *b, struct ln_error *err);
  * 0: of all. From then on a socket without a mark is one that came from outside. */
 int ln_bpf_mark_sockets(struct ln_bpf *b, uint32_t pid, struct ln_error *err);
 int ln_bpf_adopt(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err);
+/* Keeps what the process is and runs, to be told with the next events. `why`: see struct ln_event.
+ */
+int ln_bpf_adopted_add(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t ppid,
+		       const char *why);
 void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user);
 void ln_bpf_adopted_done(struct ln_bpf *b);
 
@@ -163,6 +185,22 @@ void ln_bpf_inspect_memory(struct ln_bpf *b, ln_event_fn fn, void *user);
 /* Somebody else has moved the reader's position. */
 void ln_bpf_inspect_position(struct ln_bpf *b, ln_event_fn fn, void *user);
 void ln_bpf_inspect_done(struct ln_bpf *b);
+/* Before the load: switches off what this kernel lacks or nobody asked for. */
+void ln_bpf_sweep_prepare(struct ln_bpf *b, const struct ln_sensor_config *c);
+int ln_bpf_sweep_open(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_error *err);
+void ln_bpf_sweep_close(struct ln_bpf *b);
+/* When the agent's processes are registered, before they go on: what they hold was there before. */
+int ln_bpf_sweep_first(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err);
+/* To be called each second or so: walks when it is time. */
+void ln_bpf_sweep(struct ln_bpf *b, ln_event_fn fn, void *user);
+/* Something happened that a walk can explain: in this dispatch, if the budget allows. */
+void ln_bpf_sweep_soon(struct ln_bpf *b);
+/* For the reader of the ring: each event after it was told; whether an asked walk is due; the walk;
+ * then, with the ring read once more, what it found. */
+void ln_bpf_sweep_saw(struct ln_bpf *b, const struct ln_event *ev);
+bool ln_bpf_sweep_ready(struct ln_bpf *b);
+void ln_bpf_sweep_run(struct ln_bpf *b);
+void ln_bpf_sweep_tell(struct ln_bpf *b);
 
 /* By its path below the cgroup root; valid until the next call. NULL: gone. */
 const struct ln_bpf_cgroup *ln_bpf_cgroup_find(struct ln_bpf *b, const char *path);

@@ -38,6 +38,7 @@ static int on_record(void *ctx, void *record, size_t len)
 		ev.cgroup.uncovered = ev.cgroup.uncovered && b->n_cover > 0;
 	ln_bpf_inspect_note(b, &ev);
 	b->fn(&ev, b->user);
+	ln_bpf_sweep_saw(b, &ev);
 	return 0;
 }
 
@@ -45,6 +46,7 @@ int ln_bpf_ring_open(struct ln_bpf *b, struct ln_error *err)
 {
 	struct epoll_event ring_ev = {.events = EPOLLIN | EPOLLET, .data.u32 = 1};
 	struct epoll_event timer_ev = {.events = EPOLLIN, .data.u32 = 2};
+	struct epoll_event sweep_ev = {.events = EPOLLIN, .data.u32 = 3};
 	int ring_fd = bpf_map__fd(b->skel->maps.events);
 	long page = sysconf(_SC_PAGESIZE);
 	void *positions;
@@ -60,7 +62,8 @@ int ln_bpf_ring_open(struct ln_bpf *b, struct ln_error *err)
 	b->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (b->epoll_fd < 0 || b->timer_fd < 0 ||
 	    epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, ring_fd, &ring_ev) < 0 ||
-	    epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, b->timer_fd, &timer_ev) < 0)
+	    epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, b->timer_fd, &timer_ev) < 0 ||
+	    epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, b->sweep.timer_fd, &sweep_ev) < 0)
 		return ln_error_set(err, errno, "cannot wait for events: %s", strerror(errno));
 	return 0;
 }
@@ -199,6 +202,11 @@ int ln_bpf_ring_drain(struct ln_bpf *b, ln_event_fn fn, void *user)
 	ln_bpf_adopted_tell(b, fn, user);
 	r = consume(b);
 	unix_told = consume_unix(b);
+	if (r == 0 && ln_bpf_sweep_ready(b)) {
+		ln_bpf_sweep_run(b);
+		r = consume(b);
+	}
+	ln_bpf_sweep_tell(b);
 	if (r == 0 && urgent == b->urgent_seen) {
 		set_mode(b, LN_ABI_READER_WAITS);
 		r = consume(b);
@@ -244,17 +252,19 @@ static bool must_read(struct ln_bpf *b)
 
 int ln_bpf_ring_dispatch(struct ln_bpf *b, ln_event_fn fn, void *user)
 {
-	struct epoll_event evs[2];
+	struct epoll_event evs[3];
 	bool due = false;
 	uint64_t ticks;
-	int n = epoll_wait(b->epoll_fd, evs, 2, 0);
+	int n = epoll_wait(b->epoll_fd, evs, 3, 0);
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n; i++) {
-		if (evs[i].data.u32 != 2)
+		int timer_fd = evs[i].data.u32 == 3 ? b->sweep.timer_fd : b->timer_fd;
+
+		if (evs[i].data.u32 == 1)
 			continue;
-		if (read(b->timer_fd, &ticks, sizeof(ticks)) == sizeof(ticks))
+		if (read(timer_fd, &ticks, sizeof(ticks)) == sizeof(ticks))
 			due = true;
 	}
 	if (due || (n > 0 && must_read(b)))

@@ -184,12 +184,14 @@ static int decode_channel(struct ln_decoder *d, const void *record, size_t len, 
 	c->family = raw->family;
 	c->type = raw->type;
 	c->number = raw->number;
+	c->held_back = raw->held_back;
 	c->syscall = raw->syscall ? ln_decode_syscall_text(raw->syscall - 1) : NULL;
 	c->own_ns = raw->flags & LN_ABI_CHANNEL_OWN_NS;
 	c->same_tree = raw->flags & LN_ABI_CHANNEL_SAME_TREE;
 	c->abstract = raw->flags & LN_ABI_CHANNEL_ABSTRACT;
 	c->refused = raw->flags & LN_ABI_CHANNEL_REFUSED;
 	c->existing = raw->flags & LN_ABI_CHANNEL_EXISTING;
+	c->read_only = raw->flags & LN_ABI_CHANNEL_READ;
 	c->cookie = raw->cookie;
 	decode_party(&raw->other, &c->other);
 	if (raw->flow.family != 0) {

@@ -52,7 +52,8 @@ struct ln_channel_fact {
 struct ln_sensor_config {
 	const uint16_t *dns_ports; /* borrowed; besides 53 */
 	size_t n_dns_ports;
-	bool deep;  /* watch every send on the host too: dearer, see linnet(1) */
+	uint32_t launcher; /* a process of linnet's own besides this one; 0 none */
+	bool deep;         /* watch every send on the host too: dearer, see linnet(1) */
 	bool guard; /* with BPF LSM: refuse the tree's ptrace, kill and bpf on linnet itself */
 };
 
