@@ -49,8 +49,7 @@ static __always_inline bool came_from_outside(const void *sock)
 		return false;
 	bpf_probe_read_kernel(&sk, sizeof(sk), &sock);
 	/* What a newcomer has from before gets its mark in a moment. */
-	return BPF_CORE_READ(sk, sk_socket, file) &&
-	       !is_newcomer(bpf_get_current_pid_tgid() >> 32);
+	return BPF_CORE_READ(sk, sk_socket, file) && !is_newcomer(bpf_get_current_pid_tgid() >> 32);
 }
 
 /* A socket of the tree stays without its mark. */

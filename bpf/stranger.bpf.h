@@ -26,9 +26,9 @@ static __always_inline void set_sighted(const struct sighted_key *key)
 	bpf_map_update_elem(&sighted, key, &number, BPF_ANY);
 }
 
-/* A mark says that the tree made the socket, that it was there when the watch began, or that its use
- * was told already. A connection that was in a listener's queue when the watch began has none, and
- * is known by its port. */
+/* A mark says that the tree made the socket, that it was there when the watch began, or that its
+ * use was told already. A connection that was in a listener's queue when the watch began has none,
+ * and is known by its port. */
 static __always_inline bool is_marked(struct sock *sk, __u64 cookie, __u32 agent)
 {
 	struct listen_key key = {.net = (__u64)sk->__sk_common.skc_net.net,

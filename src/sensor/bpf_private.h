@@ -193,10 +193,9 @@ void ln_bpf_sweep_close(struct ln_bpf *b);
 int ln_bpf_sweep_first(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err);
 /* To be called each second or so: walks when it is time. */
 void ln_bpf_sweep(struct ln_bpf *b, ln_event_fn fn, void *user);
-/* Something happened that a walk can explain: in this dispatch, if the budget allows. */
-void ln_bpf_sweep_soon(struct ln_bpf *b);
-/* For the reader of the ring: each event after it was told; whether an asked walk is due; the walk;
- * then, with the ring read once more, what it found. */
+/* For the reader of the ring: each event after it was told, so that a walk is asked for that can
+ * explain it; whether an asked walk is due; the walk; then, with the ring read once more, what it
+ * found. */
 void ln_bpf_sweep_saw(struct ln_bpf *b, const struct ln_event *ev);
 bool ln_bpf_sweep_ready(struct ln_bpf *b);
 void ln_bpf_sweep_run(struct ln_bpf *b);

@@ -298,7 +298,7 @@ static void set_timer(struct ln_bpf_sweep *s, uint64_t at_ns)
 	timerfd_settime(s->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-void ln_bpf_sweep_soon(struct ln_bpf *b)
+static void sweep_soon(struct ln_bpf *b)
 {
 	b->sweep.asked = ASKED_SWEEPS;
 }
@@ -346,7 +346,7 @@ static void victim_joins(struct ln_bpf *b, const struct ln_event *ev)
 			   "injection, by a process of the agent");
 	ln_bpf_adopted_tell(b, b->fn, b->user);
 	b->sweep.newcomers = true;
-	ln_bpf_sweep_soon(b);
+	sweep_soon(b);
 }
 
 void ln_bpf_sweep_saw(struct ln_bpf *b, const struct ln_event *ev)
@@ -357,9 +357,11 @@ void ln_bpf_sweep_saw(struct ln_bpf *b, const struct ln_event *ev)
 		return;
 	if (c->kind == LN_CHANNEL_INJECTION)
 		victim_joins(b, ev);
-	else if (c->kind == LN_CHANNEL_PRIVILEGE &&
-		 (c->number == CAP_NET_RAW || c->number == CAP_SYS_PTRACE))
-		ln_bpf_sweep_soon(b);
+	else if (c->kind == LN_CHANNEL_UNIX_SOCKET
+		     ? !c->same_tree
+		     : c->kind == LN_CHANNEL_PRIVILEGE &&
+			   (c->number == CAP_NET_RAW || c->number == CAP_SYS_PTRACE))
+		sweep_soon(b);
 }
 
 void ln_bpf_sweep(struct ln_bpf *b, ln_event_fn fn, void *user)

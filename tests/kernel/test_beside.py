@@ -3,13 +3,12 @@
 descriptors. Descriptors are found by sweeps; a vsock that the agent makes shows that one passed."""
 import os
 import signal
-import socket
 import subprocess
 
 import pytest
 
-from netlab import API, OTHER
-from policies import WEATHER_ONLY, policy
+from netlab import OTHER
+from policies import WEATHER_ONLY
 
 PYTHON = "/usr/bin/python3"
 ROOT = ("--user", "root")
@@ -317,6 +316,58 @@ def test_own_ring_is_none_of_it(start):
     agent = held(start, "r = ring()\nchild_that_lives()\n")
     agent.sweep()
     assert channels(agent.finish()) == []
+
+
+STEAL = "s = socket.socket(fileno=getfd(int(sys.argv[1]), int(sys.argv[2])))\n"
+TAKE = ("link = socket.socket(socket.AF_UNIX)\nlink.connect(sys.argv[1])\n"
+        "s = socket.socket(fileno=socket.recv_fds(link, 1, 1)[1][0])\nlink.close()\n")
+CONNECTED = f"s = socket.create_connection(('{OTHER}', 7001))\nassert s.fileno() == 3\n"
+
+
+def assert_received(told, maker):
+    assert (told["remote"]["ip"], told["remote"]["port"]) == (OTHER, 7001), told
+    assert told["other"]["pid"] == maker.pid and told["how"] == "ambiguous"
+    assert not told["existing"]
+
+
+def test_stolen_socket(start, outsider):
+    maker = outsider(CONNECTED)
+    agent = held(start, STEAL, maker.pid, 3)
+    assert_received(agent.watch.wait_record(type="channel", channel="socket-received"), maker)
+    agent.sweep()
+    only(channels(agent.watch, "socket-received"))
+    assert "SOCKET RECEIVED" in titles(agent.finish())
+
+
+@pytest.fixture
+def passer(net, outsider):
+    """A process beside the tree that has a connection and hands it to whoever asks at its path."""
+    path = str(net.folder / f"pass-{os.urandom(4).hex()}")
+    maker = outsider(
+        CONNECTED + f"server = socket.socket(socket.AF_UNIX)\nserver.bind('{path}')\n"
+        f"os.chmod('{path}', 0o777)\nserver.listen()\n",
+        then="c = server.accept()[0]\nsocket.send_fds(c, [b'x'], [3])\nsys.stdin.readline()\n")
+    return maker, path
+
+
+def test_passed_socket(start, passer):
+    """Without any privilege: by SCM_RIGHTS."""
+    maker, path = passer
+    agent = held(start, TAKE, path, user=("--user", str(SOME_UID)))
+    assert_received(agent.watch.wait_record(type="channel", channel="socket-received"), maker)
+    agent.finish()
+
+
+def test_passed_socket_that_is_closed_at_once(start, net, passer):
+    """No sweep sees it: only --deep does."""
+    since = len(net.said.all())
+    watch = finish(script(start, TAKE + "s.send(b'secret')\ns.close()\n", passer[1],
+                          user=("--user", str(SOME_UID)), options=("--deep",)))
+    told = only(channels(watch))
+    assert told["channel"] == "socket-received" and told["how"] == "ambiguous"
+    assert (told["remote"]["ip"], told["remote"]["port"]) == (OTHER, 7001)
+    assert titles(watch) == ["SOCKET RECEIVED"]
+    assert since < len(net.said.all())
 
 
 # Attacks on linnet
