@@ -116,7 +116,7 @@ def outsider(start):
 CONNECT = f"sys.stdin.readline()\nsocket.create_connection(('{OTHER}', 7001)).send(b'x')\n"
 
 
-def let_connect(process):
+def let_go(process):
     process.stdin.write(b"\n")
     process.stdin.flush()
 
@@ -232,7 +232,7 @@ def test_ptrace_attach(start, outsider):
                           "os.waitpid(int(sys.argv[1]), 0)\n"
                           "need(libc.ptrace(17, int(sys.argv[1]), 0, 0))\n", victim.pid)
     watch.wait_record(type="channel", channel="injection")
-    let_connect(victim)
+    let_go(victim)
     victim.wait()
     finish(watch)
     assert_victim(watch, victim)
@@ -253,7 +253,7 @@ def test_ptrace_seize_by_the_same_user(start, outsider, then):
     agent.watch.wait_record(type="channel", channel="injection")
     assert only(channels(agent.watch))["how"] == "task"
     agent.watch.process.stdin.close()
-    let_connect(victim)
+    let_go(victim)
     victim.wait()
     finish(agent.watch)
     assert_victim(agent.watch, victim)
@@ -266,7 +266,7 @@ def test_memory_written_by_call(start, outsider):
                           "libc.process_vm_writev(int(sys.argv[1]), ctypes.byref(v), 1, "
                           "ctypes.byref(v), 1, 0)\n", victim.pid)
     watch.wait_record(type="channel", channel="injection")
-    let_connect(victim)
+    let_go(victim)
     victim.wait()
     finish(watch)
     assert_victim(watch, victim)
@@ -279,7 +279,7 @@ def test_memory_opened_for_writing(start, outsider):
                  user=("--user", str(SOME_UID)))
     agent.watch.wait_record(type="channel", channel="injection")
     agent.watch.process.stdin.close()
-    let_connect(victim)
+    let_go(victim)
     victim.wait()
     finish(agent.watch)
     assert_victim(agent.watch, victim)
@@ -292,7 +292,7 @@ def test_open_connection_of_a_victim_is_told(start, outsider):
                           "need(libc.ptrace(17, int(sys.argv[1]), 0, 0))\n", victim.pid)
     flow = watch.wait_record(type="flow-open", pid=victim.pid)
     assert flow["existing"] and flow["remote"]["ip"] == OTHER
-    let_connect(victim)
+    let_go(victim)
     victim.wait()
     finish(watch)
     assert channels(watch, "socket-received") == []
@@ -360,14 +360,15 @@ def test_passed_socket(start, passer):
 
 def test_passed_socket_that_is_closed_at_once(start, net, passer):
     """No sweep sees it: only --deep does."""
-    since = len(net.said.all())
-    watch = finish(script(start, TAKE + "s.send(b'secret')\ns.close()\n", passer[1],
+    maker, path = passer
+    watch = finish(script(start, TAKE + "s.send(b'7 bytes')\ns.close()\n", path,
                           user=("--user", str(SOME_UID)), options=("--deep",)))
     told = only(channels(watch))
     assert told["channel"] == "socket-received" and told["how"] == "ambiguous"
     assert (told["remote"]["ip"], told["remote"]["port"]) == (OTHER, 7001)
     assert titles(watch) == ["SOCKET RECEIVED"]
-    assert since < len(net.said.all())
+    let_go(maker)
+    net.said.wait(event="close", ip=OTHER, rx=7)
 
 
 # Attacks on linnet
