@@ -9,6 +9,8 @@ import pytest
 
 from netlab import OTHER
 from policies import WEATHER_ONLY
+from test_tree import cgroup2_mount
+from watch import actor
 
 PYTHON = "/usr/bin/python3"
 ROOT = ("--user", "root")
@@ -160,6 +162,18 @@ def test_vsock_is_found_by_a_sweep(start):
     assert channels(agent.finish()) == []
 
 
+def test_packet_socket_made_by_a_ring_is_found_by_a_sweep(start):
+    """A worker of the kernel makes it, in no system call: the privilege is told, then the socket."""
+    watch = start.run(WEATHER_ONLY, actor("beside"), "ring-socket", options=ROOT,
+                      stdin=subprocess.PIPE)
+    told = watch.wait_record(type="channel", channel="packet-socket")
+    assert told["family"] == "AF_PACKET" and told["how"] == "ambiguous"
+    watch.process.stdin.close()
+    finish(watch)
+    privilege = only(channels(watch, "privilege"))
+    assert privilege["capability"] == "CAP_NET_RAW" and privilege["syscall"] is None
+
+
 # Tunnels
 
 
@@ -175,6 +189,49 @@ def test_tunnel_that_lives_on_is_told_once(start):
     agent.sweep()
     agent.sweep()
     only(channels(agent.finish()))
+
+
+def test_tunnel_of_somebody_else(start, outsider):
+    maker = outsider("assert os.open('/dev/net/tun', os.O_RDWR) == 3\n")
+    agent = held(start, "t = getfd(int(sys.argv[1]), 3)\n", maker.pid)
+    told = agent.watch.wait_record(type="channel", channel="tunnel-device")
+    assert told["how"] == "ambiguous"
+    agent.sweep()
+    only(channels(agent.finish(), "tunnel-device"))
+
+
+DEVICES = """
+prog = ctypes.create_string_buffer(struct.pack('<BBhiBBhi', 0xb7, 0, 0, {allow}, 0x95, 0, 0, 0))
+name = ctypes.create_string_buffer(b'GPL')
+attr = struct.pack('<IIQQ', 15, 2, ctypes.addressof(prog), ctypes.addressof(name)).ljust(72, bytes(1))
+fd = need(libc.syscall(321, 5, attr, len(attr)))
+folder = os.open(sys.argv[1], os.O_RDONLY)
+attr = struct.pack('<IIII', folder, fd, 6, 0)
+need(libc.syscall(321, 8, attr, len(attr)))
+open(sys.argv[1] + '/cgroup.procs', 'w').write('0')
+try:
+    open('/dev/zero').close()
+    print('opened', flush=True)
+except PermissionError:
+    print('refused', flush=True)
+"""
+
+
+@pytest.mark.parametrize("allow, said", [(1, "opened"), (0, "refused")])
+def test_programs_of_others_decide_on_devices_as_before(start, allow, said):
+    """A cgroup with a program of its own, attached so that no other may be added below."""
+    watch = start.run(WEATHER_ONLY, "cat", stdin=subprocess.PIPE)
+    watch.wait_record(type="process", event="exec")
+    folder = f"{cgroup2_mount()}/linnet-test-{os.getpid()}-devices"
+    os.mkdir(folder)
+    try:
+        done = subprocess.run([PYTHON, "-c", LIBC + DEVICES.format(allow=allow), folder],
+                              capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [said]
+    finally:
+        os.rmdir(folder)
+    watch.process.stdin.close()
+    finish(watch)
 
 
 # Privileges
@@ -241,22 +298,34 @@ def test_ptrace_attach(start, outsider):
     assert privilege["other"]["pid"] == victim.pid
 
 
-@pytest.mark.parametrize("then", ["libc.ptrace(0x4207, int(sys.argv[1]), 0, 0)\n"
-                                  "os.waitpid(int(sys.argv[1]), 0)\n", ""],
-                         ids=["waits", "never waits"])
-def test_ptrace_seize_by_the_same_user(start, outsider, then):
-    """No capability, no stop that would be told: the tracer's wait shows it, or a sweep."""
+SEIZE = ("signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+         "need(libc.ptrace(0x4206, int(sys.argv[1]), 0, 0))\n")
+
+
+def test_ptrace_seize_by_the_same_user(start, outsider):
+    """No capability, and no stop of which a signal would tell: a sweep finds it."""
     victim = outsider(uid=SOME_UID, then=CONNECT)
-    agent = held(start, "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
-                        "need(libc.ptrace(0x4206, int(sys.argv[1]), 0, 0))\n" + then, victim.pid,
-                 user=("--user", str(SOME_UID)))
+    agent = held(start, SEIZE, victim.pid, user=("--user", str(SOME_UID)))
     agent.watch.wait_record(type="channel", channel="injection")
-    assert only(channels(agent.watch))["how"] == "task"
     agent.watch.process.stdin.close()
     let_go(victim)
     victim.wait()
     finish(agent.watch)
     assert_victim(agent.watch, victim)
+
+
+def test_a_tracer_that_waits_is_seen_at_once(start, outsider):
+    """It lets go before any sweep."""
+    victim = outsider(uid=SOME_UID, then=CONNECT)
+    watch = script(start, SEIZE + "need(libc.ptrace(0x4207, int(sys.argv[1]), 0, 0))\n"
+                                  "os.waitpid(int(sys.argv[1]), 0)\n"
+                                  "need(libc.ptrace(17, int(sys.argv[1]), 0, 0))\n", victim.pid,
+                   user=("--user", str(SOME_UID)))
+    watch.wait_record(type="channel", channel="injection")
+    let_go(victim)
+    victim.wait()
+    finish(watch)
+    assert_victim(watch, victim)
 
 
 def test_memory_written_by_call(start, outsider):
@@ -309,6 +378,17 @@ def test_ring_of_somebody_else(start, outsider):
     agent.sweep()
     only(channels(agent.watch, "ring-received"))
     assert "RING RECEIVED" in titles(agent.finish())
+
+
+def test_ring_that_was_registered_and_closed(start, outsider):
+    """It is in no descriptor table, and can be used all the same."""
+    maker = outsider("r = ring()\nassert r == 3, r\n")
+    watch = start.run(WEATHER_ONLY, actor("beside"), "ring-taken", maker.pid, 3, options=ROOT,
+                      stdin=subprocess.PIPE)
+    told = watch.wait_record(type="channel", channel="ring-received")
+    assert told["other"]["pid"] == maker.pid
+    watch.process.stdin.close()
+    finish(watch)
 
 
 def test_own_ring_is_none_of_it(start):
