@@ -290,7 +290,7 @@ def test_ptrace_attach(start, outsider):
                           "need(libc.ptrace(17, int(sys.argv[1]), 0, 0))\n", victim.pid)
     watch.wait_record(type="channel", channel="injection")
     let_go(victim)
-    victim.wait()
+    victim.wait(20)
     finish(watch)
     assert_victim(watch, victim)
     privilege = channels(watch, "privilege")[0]
@@ -309,7 +309,7 @@ def test_ptrace_seize_by_the_same_user(start, outsider):
     agent.watch.wait_record(type="channel", channel="injection")
     agent.watch.process.stdin.close()
     let_go(victim)
-    victim.wait()
+    victim.wait(20)
     finish(agent.watch)
     assert_victim(agent.watch, victim)
 
@@ -323,9 +323,27 @@ def test_a_tracer_that_waits_is_seen_at_once(start, outsider):
                    user=("--user", str(SOME_UID)))
     watch.wait_record(type="channel", channel="injection")
     let_go(victim)
-    victim.wait()
+    victim.wait(20)
     finish(watch)
     assert_victim(watch, victim)
+
+
+def test_child_of_a_traced_process(start, outsider):
+    """The victim forks before anything else has told of it."""
+    victim = outsider(uid=SOME_UID, then=f"""
+sys.stdin.readline()
+if os.fork() == 0:
+    socket.create_connection(('{OTHER}', 7001)).send(b'x')
+    os._exit(0)
+os.wait()
+""")
+    agent = held(start, SEIZE, victim.pid, user=("--user", str(SOME_UID)))
+    let_go(victim)
+    flow = agent.watch.wait_record(type="flow-open")
+    assert flow["pid"] != victim.pid and flow["verdict"] == "unexpected"
+    # The victim stops at the end of its child, until the tracer is gone.
+    told = only(channels(agent.finish(), "injection"))
+    assert told["other"]["pid"] == victim.pid
 
 
 def test_memory_written_by_call(start, outsider):
@@ -336,7 +354,7 @@ def test_memory_written_by_call(start, outsider):
                           "ctypes.byref(v), 1, 0)\n", victim.pid)
     watch.wait_record(type="channel", channel="injection")
     let_go(victim)
-    victim.wait()
+    victim.wait(20)
     finish(watch)
     assert_victim(watch, victim)
 
@@ -349,7 +367,7 @@ def test_memory_opened_for_writing(start, outsider):
     agent.watch.wait_record(type="channel", channel="injection")
     agent.watch.process.stdin.close()
     let_go(victim)
-    victim.wait()
+    victim.wait(20)
     finish(agent.watch)
     assert_victim(agent.watch, victim)
 
@@ -362,7 +380,7 @@ def test_open_connection_of_a_victim_is_told(start, outsider):
     flow = watch.wait_record(type="flow-open", pid=victim.pid)
     assert flow["existing"] and flow["remote"]["ip"] == OTHER
     let_go(victim)
-    victim.wait()
+    victim.wait(20)
     finish(watch)
     assert channels(watch, "socket-received") == []
 
