@@ -114,11 +114,14 @@ def read_file(path, ip, port):
         send(f.read(LIMIT), ip, port)
 
 
-def read_input(ip, port):
-    """Sends all that comes on standard input, as it comes."""
+def read_input(ip, port, begin=""):
+    """Sends all that comes on standard input, as it comes; it can be used when `begin` has come."""
     with socket.create_connection((ip, int(port))) as s:
-        ready()
+        if not begin:
+            ready()
         while data := os.read(0, LIMIT):
+            if begin and begin.encode() in data:
+                ready()
             s.sendall(data)
 
 

@@ -16,7 +16,7 @@ KEEP = 32  # a token may come in two parts
 MPTCP, UDPLITE, EXPERIMENT = 262, 136, 253
 IP_PKTINFO = 8
 MULTICAST4, MULTICAST6 = "239.7.7.7", "ff15::777"
-ETH_P_ALL = 3
+ETH_P_ALL, SO_RCVBUFFORCE = 3, 33
 SUBFLOWS_PORT = 1  # above PORT: says a byte first, see escape/tcp.c
 selector = selectors.DefaultSelector()
 told = set()
@@ -43,13 +43,6 @@ def on(sock, handler):
     selector.register(sock, selectors.EVENT_READ, handler)
 
 
-def make(family, kind, protocol, options=()):
-    sock = socket.socket(family, kind, protocol)
-    for option in options:
-        sock.setsockopt(*option)
-    return sock
-
-
 def read_stream(sock):
     """Reads to the end, and closes: so the peer knows that all has come."""
     name, before = sock.getsockname(), b""
@@ -70,11 +63,11 @@ def read_stream(sock):
 
 
 def serve_tcp(family, port, protocol=0, greets=False):
-    sock = make(family, socket.SOCK_STREAM, protocol, [
-        (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1), (socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)])
+    sock = socket.socket(family, socket.SOCK_STREAM, protocol)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if not protocol:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
     sock.bind(("", port))
     sock.listen(64)
@@ -89,7 +82,7 @@ def serve_tcp(family, port, protocol=0, greets=False):
 
 
 def serve_datagrams(family, port, via, protocol=0):
-    sock = make(family, socket.SOCK_DGRAM, protocol)
+    sock = socket.socket(family, socket.SOCK_DGRAM, protocol)
     if family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     else:
@@ -114,7 +107,7 @@ def serve_datagrams(family, port, via, protocol=0):
 
 
 def serve_raw(family, protocol):
-    sock = make(family, socket.SOCK_RAW, protocol)
+    sock = socket.socket(family, socket.SOCK_RAW, protocol)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
@@ -129,11 +122,12 @@ def serve_raw(family, protocol):
 
 def watch_wire():
     """All frames. The address of a neighbour that is asked for counts as a token too."""
-    sock = make(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
     sock.bind(("eth0", ETH_P_ALL))
 
     def frame(_):
-        data, (_, _, kind, _, _) = sock.recvfrom(1 << 17)
+        data, (_, _, kind, _, _) = sock.recvfrom(2048)
         if kind == socket.PACKET_OUTGOING:
             return
         ip, port, proto = "", 0, 0
@@ -160,7 +154,7 @@ def obey(_):
             peer = socket.create_connection((ip, port))
             read_stream(peer)
         else:
-            peer = make(socket.AF_INET, socket.SOCK_DGRAM, 0)
+            peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 0)
             peer.connect((ip, port))
             peer.send(b"hello")
             on(peer, lambda s: tell(s.recv(65536), "udp", *s.getsockname()))

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from events import DEADLINE_S, Items, Tail, read_lines
@@ -25,8 +26,9 @@ def actor(name):
 class Alert:
     """One block of standard error, from its `[!] ` line to the blank line after it."""
 
-    def __init__(self, lines):
+    def __init__(self, lines, arrived_ns=0):
         self.lines = lines
+        self.arrived_ns = arrived_ns  # when its headline was read, monotonic
         self.title = lines[0].removeprefix("[!] ")
         self.fields = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
 
@@ -61,16 +63,19 @@ class AlertLines(Items):
         self._on_close = on_close
         self.alerts = Items("alerts")
         self._block = []
+        self._arrived_ns = 0
 
     def _finish(self):
         if self._block:
-            self.alerts.add(Alert(self._block))
+            self.alerts.add(Alert(self._block, self._arrived_ns))
             self._block = []
 
     def add(self, line):
         super().add(line)
         if line.startswith("[!] ") or not line:
             self._finish()
+        if line.startswith("[!] "):
+            self._arrived_ns = time.monotonic_ns()
         if line.startswith("[!] ") or (line and self._block):
             self._block.append(line)
 

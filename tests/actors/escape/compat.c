@@ -5,7 +5,7 @@
 #include "escape.h"
 
 /* Numbers of i386. */
-enum { CALL_WRITE = 4, CALL_SOCKET = 359, CALL_CONNECT = 362, CALL_SENDTO = 369 };
+enum { CALL_WRITE = 4, CALL_GETPID = 20, CALL_SOCKET = 359, CALL_CONNECT = 362, CALL_SENDTO = 369 };
 
 /* What a 32-bit call can point to. */
 static struct low {
@@ -63,6 +63,13 @@ static void udp(const char *token, char **arguments)
 	     below(&low->to), len);
 }
 
-static const struct way WAYS[] = {{"tcp", tcp}, {"udp", udp}};
+/* Where the kernel has no such calls, this is a fault. */
+static void probe(const char *token, char **arguments)
+{
+	if (call(CALL_GETPID, 0, 0, 0, 0, 0, 0) != getpid())
+		errx(1, "the call was another one");
+}
+
+static const struct way WAYS[] = {{"tcp", tcp}, {"udp", udp}, {"probe", probe}};
 
 ESCAPE_MAIN(WAYS)

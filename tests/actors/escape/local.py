@@ -5,6 +5,7 @@ that starts with @ is abstract."""
 import ctypes
 import os
 import socket
+import subprocess
 
 import lib
 
@@ -119,7 +120,34 @@ def vsock(token, cid, port):
         s.sendall(token)
 
 
-lib.run({"stream": stream, "datagram": datagram, "packets": packets, "receive": receive,
+def command(token, *words):
+    """A client of a daemon outside."""
+    lib.go()
+    os.execv(words[0], words)
+
+
+def release(token, folder, name, program):
+    """The kernel runs a program of ours, as root and not as our child, when a cgroup of a hierarchy
+    of ours becomes empty. It opens FOLDER.done when it has done its work."""
+    os.mkfifo(folder + ".done")
+    with open(folder + ".sh", "w", encoding="utf-8") as script:
+        script.write(f"#!/bin/sh\n{program}\necho >{folder}.done\n")
+    os.chmod(folder + ".sh", 0o755)
+    os.mkdir(folder)
+    subprocess.run(["mount", "-t", "cgroup", "-o", f"none,name={name}", "none", folder], check=True)
+    os.mkdir(f"{folder}/empty")
+    for file, value in (("release_agent", folder + ".sh"), ("empty/notify_on_release", "1")):
+        with open(f"{folder}/{file}", "w", encoding="utf-8") as setting:
+            setting.write(value)
+    lib.go()
+    subprocess.run(["sh", "-c", f"echo $$ >{folder}/empty/cgroup.procs"], check=True)
+    with open(folder + ".done", encoding="utf-8") as done:
+        done.read()
+    os.rmdir(f"{folder}/empty")
+    subprocess.run(["umount", folder], check=True)
+
+
+lib.run({"command": command, "release": release, "plain": file, "stream": stream, "datagram": datagram, "packets": packets, "receive": receive,
          "receive-and-name": receive_and_name, "receive-and-connect": receive_and_connect,
          "give-connected": give_connected, "give-unconnected": give_unconnected,
          "inherited": inherited, "file": file, "pipe": pipe, "queue": queue, "vsock": vsock})

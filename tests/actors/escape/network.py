@@ -24,8 +24,8 @@ def send(token, ip, port):
 def dnat(token, ip, port, real):
     lib.go()
     subprocess.run(["nft", "-f", "-"], check=True, text=True, input=(
-        "table ip escape { chain out { type nat hook output priority -100; "
-        f"ip daddr {ip} dnat to {real}; }} }}"))
+        "table ip escape {\nchain out {\ntype nat hook output priority -100;\n"
+        f"ip daddr {ip} dnat to {real}\n}}\n}}\n"))
     send(token, ip, port)
 
 

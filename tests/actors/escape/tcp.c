@@ -109,11 +109,13 @@ static void repair(const char *token, char **arguments)
 {
 	union endpoint to;
 	socklen_t len = endpoint_at(arguments, 0, &to);
-	int fd = opened(&to, 0), on = 1, off = 0;
+	struct tcp_repair_window window = {.snd_wnd = 4096, .max_window = 4096, .rcv_wnd = 4096};
+	int fd = opened(&to, 0), on = 1, off = TCP_REPAIR_OFF_NO_WP;
 
 	must(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)), "TCP_REPAIR");
 	say_go();
 	must(connect(fd, &to.any, len), "connect");
+	must(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, sizeof(window)), "WINDOW");
 	must(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)), "TCP_REPAIR off");
 	must(send(fd, token, strlen(token), MSG_NOSIGNAL), "send");
 	char byte;
