@@ -183,7 +183,8 @@ class Run:
         self.stack.callback(subprocess.run, [*server, "kill-server"], check=True)
 
     def scene_inherited(self):
-        self.program = self.script("start", f"exec {OUTSIDE} start {OTHER} {PORT} {LINNET} \"$@\"\n")
+        self.program = self.script(
+            "start", f"exec {OUTSIDE} start {OTHER} {PORT} {LINNET} \"$@\"\n")
 
     def scene_fifo(self):
         os.mkfifo(self.folder / "fifo")

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Processes on the agent's host that do not belong to the agent, and by which it gets out:
-`outside.py MODE …`. Each says `ready …` when it can be used, and ends when it has served or when it
-is killed. What they send goes to IP PORT by TCP."""
+`outside.py MODE …`. Each says `ready …` when it can be used, and ends when it has served or is
+killed. What they send goes to IP PORT by TCP."""
 import ctypes
 import os
 import signal

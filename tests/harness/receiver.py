@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands at the other end of every way out, in the namespace outside: `receiver.py PORT`. Says
 READY, then one JSON line for each token that came, with how and where: `tcp`, `udp`, `udplite`,
-`raw` by a socket; `wire` as seen on the link. A line {"connect": [IP, PORT]} or {"datagram": [IP,
-PORT]} on standard input makes it begin a conversation with the agent."""
+`sctp`, `dccp` and `raw` by a socket; `wire` as seen on the link. A line {"connect": [IP, PORT]} or
+{"datagram": [IP, PORT]} on standard input makes it begin a conversation with the agent."""
+import contextlib
 import json
 import re
 import selectors
@@ -13,7 +14,8 @@ import sys
 
 TOKEN = re.compile(rb"esc-[0-9a-f]{16}")
 KEEP = 32  # a token may come in two parts
-MPTCP, UDPLITE, EXPERIMENT = 262, 136, 253
+MPTCP, SCTP, DCCP = (socket.SOCK_STREAM, 262), (socket.SOCK_STREAM, 132), (6, 33)
+UDPLITE, EXPERIMENT = 136, 253
 IP_PKTINFO = 8
 MULTICAST4, MULTICAST6 = "239.7.7.7", "ff15::777"
 ETH_P_ALL, SO_RCVBUFFORCE = 3, 33
@@ -43,7 +45,7 @@ def on(sock, handler):
     selector.register(sock, selectors.EVENT_READ, handler)
 
 
-def read_stream(sock):
+def read_stream(sock, via="tcp"):
     """Reads to the end, and closes: so the peer knows that all has come."""
     name, before = sock.getsockname(), b""
 
@@ -53,7 +55,7 @@ def read_stream(sock):
             data = sock.recv(1 << 18)
         except OSError:
             data = b""
-        tell(before + data, "tcp", plain(name[0]), name[1])
+        tell(before + data, via, plain(name[0]), name[1])
         before = (before + data)[-KEEP:]
         if not data:
             selector.unregister(sock)
@@ -62,8 +64,9 @@ def read_stream(sock):
     on(sock, more)
 
 
-def serve_tcp(family, port, protocol=0, greets=False):
-    sock = socket.socket(family, socket.SOCK_STREAM, protocol)
+def serve_streams(family, port, via="tcp", kind=socket.SOCK_STREAM, protocol=0, greets=False):
+    sock = socket.socket(family, kind, protocol)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if not protocol:
@@ -76,7 +79,7 @@ def serve_tcp(family, port, protocol=0, greets=False):
         peer, _ = sock.accept()
         if greets:
             peer.send(b".")
-        read_stream(peer)
+        read_stream(peer, via)
 
     on(sock, accepted)
 
@@ -162,15 +165,15 @@ def obey(_):
 
 def main(port):
     for family in socket.AF_INET, socket.AF_INET6:
-        serve_tcp(family, port)
+        serve_streams(family, port)
         serve_datagrams(family, port, "udp")
         serve_raw(family, EXPERIMENT)
-        for optional in (lambda: serve_tcp(family, port + SUBFLOWS_PORT, MPTCP, greets=True),
-                         lambda: serve_datagrams(family, port, "udplite", UDPLITE)):
-            try:
-                optional()
-            except OSError:  # the way out is not there either, and its own probe says so
-                pass
+        for serve, *how in ((serve_streams, port + SUBFLOWS_PORT, "tcp", *MPTCP, True),
+                            (serve_streams, port, "sctp", *SCTP),
+                            (serve_streams, port, "dccp", *DCCP),
+                            (serve_datagrams, port, "udplite", UDPLITE)):
+            with contextlib.suppress(OSError):  # then the way out is not there either
+                serve(family, *how)
     serve_raw(socket.AF_INET, socket.IPPROTO_ICMP)
     serve_raw(socket.AF_INET6, socket.IPPROTO_ICMPV6)
     watch_wire()

@@ -11,11 +11,12 @@ SUBFLOW = "203.0.113.30"  # the address that the peer of an MPTCP connection ann
 DECOY_LINK, DECOY_BRIDGE, DECOY_TUNNEL = "10.99.0.77", "10.88.0.2", "10.89.0.2"
 
 FLOW = "UNEXPECTED OUTBOUND CONNECTION"
-WIRE = "UNEXPECTED WIRE DESTINATION"
+WIRE = "DESTINATION CHANGED"
 RAW = "RAW SOCKET"
 PACKET = "PACKET SOCKET"
 TUNNEL = "TUNNEL DEVICE"
-OTHER_SOCKET = "OTHER SOCKET"
+OTHER_SOCKET = "UNFOLLOWED SOCKET"
+PASSED = "SOCKET PASSED OUT"
 UNIX = "UNEXPECTED UNIX SOCKET"
 DAEMON = "PROXYING DAEMON"
 RECEIVED = "SOCKET RECEIVED"
@@ -23,6 +24,30 @@ RING = "RING RECEIVED"
 INBOUND = "INBOUND CHANNEL"
 PRIVILEGE = "PRIVILEGE USED"
 INJECTION = "INJECTION"
+# Alerts whose Destination is a place, and not what the agent did.
+NAMES_PLACE = (FLOW, WIRE, UNIX, DAEMON, PASSED)
+
+# Rows of the channel table of `linnet doctor`.
+SENDMSG = "UDP sendto, sendmsg"
+LITE = "UDP-Lite, SCTP, DCCP, ping"
+CONNECT = "TCP connect"
+UDP_CONNECT = "UDP connect"
+PATHS = "MPTCP, further paths"
+URING = "io_uring connect and send"
+RAW_IP = "raw IP sockets"
+ROUTED = "source routes, NAT, rewriting"
+PACKETS = "packet sockets, AF_XDP"
+TUNNELS = "tunnel devices (TUN, TAP)"
+FAMILIES = "AF_VSOCK and other families"
+UNIX_OUT = "UNIX sockets to outside"
+SOCKETS_IN = "sockets received from outside"
+SOCKETS_OUT = "sockets passed to outside"
+RINGS_IN = "io_uring taken from outside"
+FOREIGN = "ptrace, writing foreign memory"
+ANSWERED = "inbound connections, answered"
+REDIRECTED = "redirection (NAT, VXLAN, tc)"
+HELPERS = "release_agent, usermode helpers"
+LEFT = "files, pipes, shared memory"
 
 # What has to come of it.
 SEEN = "seen"  # an alert with the right owner and the real destination
@@ -52,20 +77,21 @@ class Technique:
     fresh: bool = False  # it changes its network: one of its own
 
 
-def tcp(name, title, *arguments, program="escape-tcp", mode=None, **more):
+def tcp(name, title, *arguments, row=CONNECT, program="escape-tcp", mode=None, **more):
     actor = (program, mode or name, "{token}", *(arguments or (OTHER, PORT)))
-    return Technique(name, title, "TCP connect", actor, **more)
+    return Technique(name, title, row, actor, **more)
 
 
-def udp(name, title, *arguments, row="UDP datagram", **more):
+def udp(name, title, *arguments, row=SENDMSG, **more):
     return Technique(f"udp-{name}", title, row,
-                     ("escape-udp", more.pop("mode", name), "{token}", *(arguments or (OTHER, PORT))),
+                     ("escape-udp", more.pop("mode", name), "{token}",
+                      *(arguments or (OTHER, PORT))),
                      via=more.pop("via", "udp"), **more)
 
 
 def shaped(shape, title):
     """A TCP connection by a process that came to be in a certain way."""
-    return Technique(f"tree-{shape}", title, "TCP connect",
+    return Technique(f"tree-{shape}", title, CONNECT,
                      ("tree", shape, "{bin}/escape-tcp", "connect", "{token}", OTHER, PORT))
 
 
@@ -86,16 +112,18 @@ TCP = (
     tcp("urgent", "TCP, urgent data", **USER),
     tcp("mptcp", "MPTCP", needs=("mptcp",), **USER),
     tcp("mptcp-subflow", "MPTCP, subflow to an address that the peer announced", API,
-        PORT + SUBFLOWS_PORT, 1 << 24, needs=("mptcp",), at=(SUBFLOW, PORT + SUBFLOWS_PORT),
-        via="wire", titles=(WIRE, FLOW), scene="subflow", fresh=True),
-    tcp("dccp", "DCCP", needs=("dccp",)),
-    tcp("sctp", "SCTP", needs=("sctp",)),
+        PORT + SUBFLOWS_PORT, 1 << 24, row=PATHS, needs=("mptcp",),
+        at=(SUBFLOW, PORT + SUBFLOWS_PORT), via="wire", titles=(WIRE, FLOW),
+        scene="subflow", fresh=True),
+    tcp("sctp", "SCTP", row=LITE, needs=("sctp",), via="sctp", **USER),
+    tcp("dccp", "DCCP", row=LITE, needs=("dccp",), via="dccp", **USER),
     tcp("compat-tcp", "TCP by 32-bit system calls", needs=("compat",), program="escape-compat",
         mode="tcp", **USER),
 )
 UDP = (
-    udp("connected", "UDP, connected", **USER),
-    udp("connected6", "UDP, connected, IPv6", OTHER6, PORT, mode="connected", **V6, **USER),
+    udp("connected", "UDP, connected", row=UDP_CONNECT, **USER),
+    udp("connected6", "UDP, connected, IPv6", OTHER6, PORT, mode="connected", row=UDP_CONNECT,
+        **V6, **USER),
     udp("sendto", "UDP, sendto", **USER),
     udp("sendto6", "UDP, sendto, IPv6", OTHER6, PORT, mode="sendto", **V6, **USER),
     udp("sendmsg", "UDP, sendmsg", **USER),
@@ -109,52 +137,51 @@ UDP = (
     udp("broadcast", "UDP, broadcast", "10.99.0.255", PORT, mode="sendto",
         at=("10.99.0.255", PORT), **USER),
     udp("link-local", "UDP, link-local", "{link6}", PORT, at=("{link6}", PORT), **USER),
-    Technique("compat-udp", "UDP by 32-bit system calls", "UDP datagram",
+    Technique("compat-udp", "UDP by 32-bit system calls", SENDMSG,
               ("escape-compat", "udp", "{token}", OTHER, PORT), via="udp", needs=("compat",),
               **USER),
-    udp("lite", "UDP-Lite", row="UDP-Lite", needs=("udplite",), via="udplite", **USER),
-    udp("lite-connected", "UDP-Lite, connected", row="UDP-Lite", needs=("udplite",), via="udplite",
+    udp("lite", "UDP-Lite", row=LITE, needs=("udplite",), via="udplite", **USER),
+    udp("lite-connected", "UDP-Lite, connected", row=LITE, needs=("udplite",), via="udplite",
         **USER),
 )
 ROUTES = tuple(
-    udp(f"{kind}{how}", f"{kind.upper()}, {words}", API, PORT, hop, row="source routes",
+    udp(f"{kind}{how}", f"{kind.upper()}, {words}", API, PORT, hop, row=ROUTED,
         at=(API, PORT), destination=f"{hop}:{PORT}", titles=(WIRE,))
     for kind, hop in (("lsrr", OTHER), ("ssrr", GATEWAY4))  # strict: a neighbour
     for how, words in (("", "by socket option"), ("-message", "by message"))) + (
-    udp("segments", "IPv6 segment routing header", API6, PORT, OTHER6, PORT, row="source routes",
+    udp("segments", "IPv6 segment routing header", API6, PORT, OTHER6, PORT, row=ROUTED,
         at=(API6, PORT), destination=f"[{OTHER6}]:{PORT}", titles=(WIRE,), **USER),
     Technique("rewrite", "rewritten by the agent's own BPF program on a child cgroup",
-              "rewritten destinations",
+              ROUTED,
               ("escape-cgroup", "rewrite", "{token}", "+{cgroup2}", API, PORT, OTHER),
               needs=("cgroup2",), titles=(WIRE,)),
-    Technique("dnat", "DNAT in the agent's own namespace", "rewritten destinations",
+    Technique("dnat", "DNAT in the agent's own namespace", ROUTED,
               ("network.py", "dnat", "{token}", API, PORT, OTHER), via="udp", needs=("nft",),
               titles=(WIRE,), fresh=True),
 )
 
 
 def raw(name, title, ip, protocol_via="raw", **more):
-    return Technique(f"raw-{name}", title, "raw sockets",
+    return Technique(f"raw-{name}", title, RAW_IP,
                      ("escape-raw", name, "{token}", ip, PORT, AGENT4), via=protocol_via,
                      **{"at": (ip, 0), **more})
 
 
-PING = dict(row="ping sockets", titles=(FLOW,), user="nobody")
 RAWS = (
     raw("header", "raw socket, IPPROTO_RAW", OTHER, "udp", at=(OTHER, PORT)),
     raw("icmp4", "raw socket, ICMP", OTHER),
     raw("icmp6", "raw socket, ICMPv6", OTHER6),
     raw("protocol", "raw socket, a protocol number of nobody", OTHER),
     raw("protocol6", "raw socket, a protocol number of nobody, IPv6", OTHER6),
-    Technique("ping4", "ping socket, IPv4", "ping sockets",
+    Technique("ping4", "ping socket, IPv4", LITE,
               ("escape-raw", "ping4", "{token}", OTHER, PORT), via="raw", at=(OTHER, 0), **USER),
-    Technique("ping6", "ping socket, IPv6", "ping sockets",
+    Technique("ping6", "ping socket, IPv6", LITE,
               ("escape-raw", "ping6", "{token}", OTHER6, PORT), via="raw", at=(OTHER6, 0), **USER),
 )
 
 
 def ring(mode, title, via="tcp"):
-    return Technique(f"uring-{mode}", title, "io_uring",
+    return Technique(f"uring-{mode}", title, URING,
                      ("escape-uring", mode, "{token}", OTHER, PORT), via=via, needs=("io_uring",),
                      **USER)
 
@@ -176,31 +203,31 @@ TREE = (
     shaped("clone-parent", "CLONE_PARENT"),
     shaped("vfork", "vfork and exec"),
     shaped("thread-exec", "exec by a thread"),
-    Technique("tree-brief", "child that lives for a millisecond", "TCP connect",
+    Technique("tree-brief", "child that lives for a millisecond", CONNECT,
               ("tree", "fork", "{bin}/escape-tcp", "brief", "{token}", OTHER, PORT), **USER),
-    Technique("tree-pid", "new PID namespace", "TCP connect",
+    Technique("tree-pid", "new PID namespace", CONNECT,
               ("/usr/bin/unshare", "--pid", "--fork", "{bin}/escape-tcp", "connect", "{token}",
                OTHER, PORT)),
-    Technique("tree-user", "new user namespace", "TCP connect",
+    Technique("tree-user", "new user namespace", CONNECT,
               ("/usr/bin/unshare", "--user", "--map-root-user", "{bin}/escape-tcp", "connect",
                "{token}", OTHER, PORT), **USER),
-    Technique("tree-net", "new network namespace", "UDP datagram",
+    Technique("tree-net", "new network namespace", SENDMSG,
               ("network.py", "namespace", "{token}", OTHER, PORT), via="udp", fresh=True),
-    Technique("setns", "setns into another network namespace", "TCP connect",
+    Technique("setns", "setns into another network namespace", CONNECT,
               ("/usr/bin/nsenter", "--net=/run/netns/{second}", "{bin}/escape-tcp", "connect",
                "{token}", OTHER, PORT), scene="second"),
     tcp("static", "statically linked program", mode="connect", program="escape-static", **USER),
-    Technique("cgroup-born", "CLONE_INTO_CGROUP", "TCP connect",
+    Technique("cgroup-born", "CLONE_INTO_CGROUP", CONNECT,
               ("escape-cgroup", "born", "{token}", "{away}", "{bin}/escape-tcp", "connect",
                "{token}", OTHER, PORT), needs=("cgroup2",), scene="away"),
-    Technique("cgroup-moved", "move to another cgroup", "TCP connect",
+    Technique("cgroup-moved", "move to another cgroup", CONNECT,
               ("escape-cgroup", "moved", "{token}", "{away}", "{bin}/escape-tcp", "connect",
                "{token}", OTHER, PORT), needs=("cgroup2",), scene="away"),
 )
 
 
 def packet(mode, title):
-    return Technique(f"packet-{mode}", title, "packet sockets",
+    return Technique(f"packet-{mode}", title, PACKETS,
                      ("escape-packet", mode, "{token}", OTHER, PORT, "{mac}"), section=2,
                      via="udp", expect=PREPARED, titles=(PACKET,))
 
@@ -210,37 +237,37 @@ BELOW = (
     packet("dgram", "AF_PACKET, SOCK_DGRAM"),
     packet("ring", "AF_PACKET, TX ring"),
     packet("bypass", "AF_PACKET, qdisc bypass"),
-    Technique("xdp", "AF_XDP", "packet sockets",
+    Technique("xdp", "AF_XDP", PACKETS,
               ("escape-xdp", "copy", "{token}", OTHER, PORT, "{mac}"), section=2, via="udp",
               expect=PREPARED, titles=(PACKET,), needs=("xdp",)),
-    Technique("tun", "TUN device", "tunnel devices",
+    Technique("tun", "TUN device", TUNNELS,
               ("escape-tunnel", "tun", "{token}", OTHER, PORT), section=2, via="udp",
               expect=PREPARED, titles=(TUNNEL,), needs=("tun",)),
-    Technique("tap", "TAP device", "tunnel devices",
+    Technique("tap", "TAP device", TUNNELS,
               ("escape-tunnel", "tap", "{token}", OTHER, PORT), section=2, via="udp",
               expect=PREPARED, titles=(TUNNEL,), needs=("tun",)),
-    Technique("vsock", "AF_VSOCK", "other socket families",
+    Technique("vsock", "AF_VSOCK", FAMILIES,
               ("local.py", "vsock", "{token}", "1", PORT), section=2, titles=(OTHER_SOCKET,),
               expect=PREPARED, needs=("vsock",), helper=("vsock", "1", PORT, OTHER, PORT)),
 )
 
 
 def unix(kind, title, path):
-    return Technique(f"unix-{kind}", title, "UNIX sockets",
+    return Technique(f"unix-{kind}", title, UNIX_OUT,
                      ("local.py", kind.split("-")[0], "{token}", path), section=2,
                      destination=path, titles=(UNIX,),
                      helper=("relay", kind.split("-")[0], path, OTHER, PORT), **USER)
 
 
 def received(mode, title, kind, *more, **facts):
-    return Technique(f"received-{kind}", title, "sockets made outside the tree",
+    return Technique(f"received-{kind}", title, SOCKETS_IN,
                      ("local.py", mode, "{token}", "{folder}/relay.sock", *more), section=2,
                      helper=("give", kind, "{folder}/relay.sock", OTHER, PORT),
                      **{"titles": (RECEIVED, FLOW), **facts})
 
 
 def stolen(mode, title, kind, *more, **facts):
-    return Technique(f"stolen-{kind}", title, "sockets made outside the tree",
+    return Technique(f"stolen-{kind}", title, SOCKETS_IN,
                      ("escape-steal", mode, "{token}", "{helper0}", "{helper1}", *more), section=2,
                      helper=("hold", kind, OTHER, PORT), titles=(RECEIVED, FLOW), **facts)
 
@@ -250,16 +277,16 @@ BESIDE = (
     unix("datagram", "UNIX datagram socket, a helper outside relays", "{folder}/relay.sock"),
     unix("packets", "UNIX seqpacket socket, a helper outside relays", "{folder}/relay.sock"),
     unix("stream-abstract", "UNIX abstract socket, a helper outside relays", "@{net}-relay"),
-    Technique("docker", "a daemon at the path of docker's socket", "UNIX sockets",
+    Technique("docker", "a daemon at the path of docker's socket", UNIX_OUT,
               ("local.py", "stream", "{token}", "/run/docker.sock"), section=2,
               destination="/run/docker.sock", titles=(DAEMON,), scene="run",
               helper=("relay", "stream", "{folder}/relay.sock", OTHER, PORT)),
-    Technique("dbus", "D-Bus system bus, a service relays", "UNIX sockets",
+    Technique("dbus", "D-Bus system bus, a service relays", UNIX_OUT,
               ("local.py", "command", "{token}", "/usr/bin/dbus-send", "--system",
                "--type=method_call", "--dest=org.example.Relay", "/relay", "org.example.Relay.Send",
                "string:{token}"), section=2, destination="/run/dbus/system_bus_socket",
               titles=(DAEMON,), scene="dbus", needs=("dbus",)),
-    Technique("tmux", "a tmux server outside runs the command", "UNIX sockets",
+    Technique("tmux", "a tmux server outside runs the command", UNIX_OUT,
               ("local.py", "command", "{token}", "/usr/bin/tmux", "-L", "{net}", "run-shell",
                "{bin}/escape-static connect {token} " + f"{OTHER} {PORT}"), section=2,
               destination="/tmp/tmux-0/{net}", titles=(DAEMON,), scene="tmux", needs=("tmux",)),
@@ -271,44 +298,44 @@ BESIDE = (
     stolen("socket", "connected socket taken by pidfd_getfd", "connected"),
     stolen("named", "UDP socket taken by pidfd_getfd", "datagram", OTHER, PORT, via="udp"),
     Technique("inherited", "connected socket inherited from whoever started linnet",
-              "sockets made outside the tree", ("local.py", "inherited", "{token}"), section=2,
+              SOCKETS_IN, ("local.py", "inherited", "{token}"), section=2,
               titles=(RECEIVED, FLOW), scene="inherited"),
     Technique("shared-outside", "descriptor table shared with an outsider, who connects",
-              "sockets made outside the tree",
+              SOCKETS_IN,
               ("escape-share", "outside", "{token}", OTHER, PORT), section=2,
               titles=(RECEIVED, FLOW), scene="share"),
     Technique("shared-inside", "descriptor table shared with an outsider, who sends",
-              "TCP connect", ("escape-share", "inside", "{token}", OTHER, PORT), section=2,
+              CONNECT, ("escape-share", "inside", "{token}", OTHER, PORT), section=2,
               scene="share"),
     Technique("handed-connected", "connected socket handed to an outsider, who sends",
-              "TCP connect",
+              CONNECT,
               ("local.py", "give-connected", "{token}", "{folder}/relay.sock", OTHER, PORT),
               section=2, helper=("take", "{folder}/relay.sock", OTHER, PORT), **USER),
     Technique("handed-unconnected", "socket handed to an outsider, who connects",
-              "sockets used by an outsider",
+              SOCKETS_OUT,
               ("local.py", "give-unconnected", "{token}", "{folder}/relay.sock"), section=2,
               helper=("take", "{folder}/relay.sock", OTHER, PORT), owner="outsider", **USER),
-    Technique("stolen-ring", "io_uring of another process taken by pidfd_getfd", "rings received",
+    Technique("stolen-ring", "io_uring of another process taken by pidfd_getfd", RINGS_IN,
               ("escape-steal", "ring", "{token}", "{helper0}", "{helper1}", OTHER, PORT), section=2,
               expect=PREPARED, titles=(RING,), needs=("io_uring",), helper=("escape-ringhost",)),
 )
 
 
 def injected(mode, title):
-    return Technique(f"inject-{mode}", title, "injection into other processes",
+    return Technique(f"inject-{mode}", title, FOREIGN,
                      ("escape-inject", mode, "{token}", "{helper0}", "{helper1}"), section=2,
                      expect=PREPARED, titles=(INJECTION,), helper=("victim", OTHER, PORT))
 
 
 def left(mode, title, what, helper, **more):
     """Data left for somebody outside."""
-    return Technique(f"left-{mode}", title, "files, pipes and message queues",
+    return Technique(f"left-{mode}", title, LEFT,
                      ("local.py", mode, "{token}", *what), section=2, expect=BLIND, titles=(),
                      helper=helper, **more)
 
 
 def privileged(mode, title, via, at, *arguments, **more):
-    return Technique(mode, title, "network configuration",
+    return Technique(mode, title, REDIRECTED,
                      ("network.py", mode, "{token}", *arguments), section=2, via=via, at=at,
                      expect=PREPARED, titles=(PRIVILEGE,), owner="ip", fresh=True, **more)
 
@@ -325,10 +352,10 @@ AROUND = (
     left("pipe", "pipe read by a helper outside", (), ("input", OTHER, PORT), scene="pipe"),
     left("queue", "message queue read by a helper outside", ("{key}",),
          ("queue", "{key}", OTHER, PORT), needs=("queue",)),
-    Technique("inbound-tcp", "answer on an accepted connection", "inbound connections",
+    Technique("inbound-tcp", "answer on an accepted connection", ANSWERED,
               ("inbound.py", "tcp", "{token}", AGENT4, PORT), section=2, at=(GATEWAY4, 0),
               titles=(INBOUND,), scene="connect", **USER),
-    Technique("inbound-udp", "reply to an inbound datagram", "inbound connections",
+    Technique("inbound-udp", "reply to an inbound datagram", ANSWERED,
               ("inbound.py", "udp", "{token}", AGENT4, PORT), section=2, via="udp",
               at=(GATEWAY4, 0), titles=(INBOUND, FLOW), scene="datagram", **USER),
     privileged("vxlan", "VXLAN device", "wire", (OTHER, 4789), DECOY_TUNNEL, PORT, OTHER, "{mac}"),
@@ -337,7 +364,7 @@ AROUND = (
     privileged("neighbour", "static neighbour entry", "wire", (DECOY_LINK, PORT), DECOY_LINK, PORT,
                "{mac}"),
     privileged("resolve", "neighbour solicitation by netlink only", "wire", ("", 0), "fd99::"),
-    Technique("helper-program", "usermode helper, by cgroup v1 release_agent", "usermode helpers",
+    Technique("helper-program", "usermode helper, by cgroup v1 release_agent", HELPERS,
               ("local.py", "release", "{token}", "{folder}/release", "{net}",
                "nsenter --net=/run/netns/{net} {bin}/escape-static connect {token} "
                f"{OTHER} {PORT}"), section=2,

@@ -65,6 +65,26 @@ static void mptcp(const char *token, char **arguments)
 	send_token(connected_to(&to, len, IPPROTO_MPTCP), token);
 }
 
+static void sctp(const char *token, char **arguments)
+{
+	union endpoint to;
+	socklen_t len = endpoint_at(arguments, 0, &to);
+
+	send_token(connected_to(&to, len, IPPROTO_SCTP), token);
+}
+
+static void dccp(const char *token, char **arguments)
+{
+	union endpoint to;
+	socklen_t len = endpoint_at(arguments, 0, &to);
+	int fd = (int)must(socket(to.any.sa_family, SOCK_DCCP, IPPROTO_DCCP), "socket");
+
+	say_go();
+	must(connect(fd, &to.any, len), "connect");
+	must(send(fd, token, strlen(token), 0), "send");
+	close(fd);
+}
+
 static void fastopen(const char *token, char **arguments)
 {
 	union endpoint to;
@@ -250,11 +270,23 @@ static void subflow(const char *token, char **arguments)
 }
 
 static const struct way WAYS[] = {
-    {"connect", plain},         {"mapped", mapped},     {"mptcp", mptcp},
-    {"mptcp-subflow", subflow}, {"fastopen", fastopen}, {"fastopen-connect", fastopen_connect},
-    {"reconnect", reconnect},   {"repair", repair},     {"sendfile", by_sendfile},
-    {"splice", by_splice},      {"aio", by_aio},        {"zerocopy", zero_copy},
-    {"urgent", urgent},         {"thread", by_thread},  {"dead-leader", dead_leader},
+    {"connect", plain},
+    {"mapped", mapped},
+    {"mptcp", mptcp},
+    {"mptcp-subflow", subflow},
+    {"sctp", sctp},
+    {"dccp", dccp},
+    {"fastopen", fastopen},
+    {"fastopen-connect", fastopen_connect},
+    {"reconnect", reconnect},
+    {"repair", repair},
+    {"sendfile", by_sendfile},
+    {"splice", by_splice},
+    {"aio", by_aio},
+    {"zerocopy", zero_copy},
+    {"urgent", urgent},
+    {"thread", by_thread},
+    {"dead-leader", dead_leader},
     {"brief", brief},
 };
 
