@@ -155,6 +155,9 @@ ROUTES = tuple(
               ROUTED,
               ("escape-cgroup", "rewrite", "{token}", "+{cgroup2}", API, PORT, OTHER),
               needs=("cgroup2",), titles=(WIRE,)),
+    Technique("rewrite-root", "rewritten by a program that was attached after linnet's, at the root",
+              ROUTED, ("escape-cgroup", "rewrite-root", "{token}", "{cgroup2}", API, PORT, OTHER),
+              needs=("cgroup2",), titles=(WIRE,)),
     Technique("dnat", "DNAT in the agent's own namespace", ROUTED,
               ("network.py", "dnat", "{token}", API, PORT, OTHER), via="udp", needs=("nft",),
               titles=(WIRE,), fresh=True),
@@ -260,16 +263,16 @@ def unix(kind, title, path):
 
 
 def received(mode, title, kind, *more, **facts):
-    return Technique(f"received-{kind}", title, SOCKETS_IN,
+    return Technique(f"received-{kind}", title, facts.pop("row", SOCKETS_IN),
                      ("local.py", mode, "{token}", "{folder}/relay.sock", *more), section=2,
                      helper=("give", kind, "{folder}/relay.sock", OTHER, PORT),
-                     **{"titles": (RECEIVED, FLOW), **facts})
+                     **{"titles": (FLOW, RECEIVED), **facts})
 
 
 def stolen(mode, title, kind, *more, **facts):
-    return Technique(f"stolen-{kind}", title, SOCKETS_IN,
+    return Technique(f"stolen-{kind}", title, facts.pop("row", SOCKETS_IN),
                      ("escape-steal", mode, "{token}", "{helper0}", "{helper1}", *more), section=2,
-                     helper=("hold", kind, OTHER, PORT), titles=(RECEIVED, FLOW), **facts)
+                     helper=("hold", kind, OTHER, PORT), titles=(FLOW, RECEIVED), **facts)
 
 
 BESIDE = (
@@ -292,18 +295,19 @@ BESIDE = (
               destination="/tmp/tmux-0/{net}", titles=(DAEMON,), scene="tmux", needs=("tmux",)),
     received("receive", "connected socket received by SCM_RIGHTS", "connected", **USER),
     received("receive-and-connect", "unconnected TCP socket received by SCM_RIGHTS", "stream",
-             OTHER, PORT, **USER),
+             OTHER, PORT, row=CONNECT, **USER),
     received("receive-and-name", "unconnected UDP socket received by SCM_RIGHTS", "datagram",
-             OTHER, PORT, via="udp", **USER),
+             OTHER, PORT, row=SENDMSG, via="udp", **USER),
     stolen("socket", "connected socket taken by pidfd_getfd", "connected"),
-    stolen("named", "UDP socket taken by pidfd_getfd", "datagram", OTHER, PORT, via="udp"),
+    stolen("named", "UDP socket taken by pidfd_getfd", "datagram", OTHER, PORT, row=SENDMSG,
+           via="udp"),
     Technique("inherited", "connected socket inherited from whoever started linnet",
               SOCKETS_IN, ("local.py", "inherited", "{token}"), section=2,
-              titles=(RECEIVED, FLOW), scene="inherited"),
+              titles=(FLOW, RECEIVED), scene="inherited"),
     Technique("shared-outside", "descriptor table shared with an outsider, who connects",
               SOCKETS_IN,
               ("escape-share", "outside", "{token}", OTHER, PORT), section=2,
-              titles=(RECEIVED, FLOW), scene="share"),
+              titles=(FLOW, RECEIVED), scene="share"),
     Technique("shared-inside", "descriptor table shared with an outsider, who sends",
               CONNECT, ("escape-share", "inside", "{token}", OTHER, PORT), section=2,
               scene="share"),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Another cgroup: `cgroup born|moved TOKEN FOLDER COMMAND…` runs the command there. `cgroup rewrite
  * TOKEN FOLDER IP PORT IP`: a program of the agent's own on the cgroup FOLDER, which this makes and
- * removes, turns connections of that cgroup to the last address. FOLDER is absolute, or below the
+ * removes, turns connections of that cgroup to the last address. `cgroup rewrite-root`: on a cgroup
+ * that is there. FOLDER is absolute, or below the
  * cgroup of this process when it starts with "+", then the mount: "+/sys/fs/cgroup". */
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -79,10 +80,15 @@ static int bpf(int command, union bpf_attr *attr)
 	return (int)must(syscall(SYS_bpf, command, attr, sizeof(*attr)), "bpf");
 }
 
-/* ctx->user_ip4 = address; return 1 */
-static int load(struct in_addr address)
+/* if (ctx->user_ip4 == named) ctx->user_ip4 = address; return 1 */
+static int load(struct in_addr named, struct in_addr address)
 {
 	struct bpf_insn code[] = {
+	    {.code = BPF_LDX | BPF_MEM | BPF_W,
+	     .dst_reg = 2,
+	     .src_reg = 1,
+	     .off = offsetof(struct bpf_sock_addr, user_ip4)},
+	    {.code = BPF_JMP32 | BPF_JNE | BPF_K, .dst_reg = 2, .imm = (int)named.s_addr, .off = 2},
 	    {.code = BPF_ALU | BPF_MOV | BPF_K, .dst_reg = 2, .imm = (int)address.s_addr},
 	    {.code = BPF_STX | BPF_MEM | BPF_W,
 	     .dst_reg = 1,
@@ -100,7 +106,8 @@ static int load(struct in_addr address)
 	return bpf(BPF_PROG_LOAD, &attr);
 }
 
-static void rewrite(const char *token, char **arguments)
+/* Connects while the program is there. */
+static void connect_below(const char *token, char **arguments)
 {
 	struct in_addr address;
 	union endpoint to;
@@ -108,24 +115,39 @@ static void rewrite(const char *token, char **arguments)
 
 	if (inet_pton(AF_INET, need(arguments, 3), &address) != 1)
 		errx(2, "%s is no IPv4 address", arguments[3]);
-	find_folder(arguments[0]);
-	must(mkdir(folder, 0755), folder);
-	move_to(folder);
 	int cgroup = (int)must(open(folder, O_RDONLY | O_DIRECTORY), folder);
 	union bpf_attr attr = {.target_fd = (unsigned)cgroup,
-			       .attach_bpf_fd = (unsigned)load(address),
+			       .attach_bpf_fd = (unsigned)load(to.v4.sin_addr, address),
 			       .attach_type = BPF_CGROUP_INET4_CONNECT,
 			       .attach_flags = BPF_F_ALLOW_MULTI};
 	bpf(BPF_PROG_ATTACH, &attr);
 	int fd = (int)must(socket(AF_INET, SOCK_STREAM, 0), "socket");
 	say_go();
-	must(connect(fd, &to.any, len), "connect");
+	int failed = connect(fd, &to.any, len);
+	bpf(BPF_PROG_DETACH, &attr);
+	must(failed, "connect");
 	must(send(fd, token, strlen(token), MSG_NOSIGNAL), "send");
 	tcp_exchange(fd, 0);
+}
+
+static void rewrite(const char *token, char **arguments)
+{
+	find_folder(need(arguments, 0));
+	must(mkdir(folder, 0755), folder);
+	move_to(folder);
+	connect_below(token, arguments);
 	move_to(home);
 	must(rmdir(folder), "rmdir");
 }
 
-static const struct way WAYS[] = {{"born", born}, {"moved", moved}, {"rewrite", rewrite}};
+/* The address that is rewritten is one for documents: nobody else connects to it meanwhile. */
+static void rewrite_root(const char *token, char **arguments)
+{
+	find_folder(need(arguments, 0));
+	connect_below(token, arguments);
+}
+
+static const struct way WAYS[] = {
+    {"born", born}, {"moved", moved}, {"rewrite", rewrite}, {"rewrite-root", rewrite_root}};
 
 ESCAPE_MAIN(WAYS)
