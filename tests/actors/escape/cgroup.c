@@ -106,7 +106,7 @@ static int load(struct in_addr named, struct in_addr address)
 	return bpf(BPF_PROG_LOAD, &attr);
 }
 
-/* Connects while the program is there. */
+/* Connects while the program is there. By a link, or it would stay when this process is killed. */
 static void connect_below(const char *token, char **arguments)
 {
 	struct in_addr address;
@@ -116,16 +116,14 @@ static void connect_below(const char *token, char **arguments)
 	if (inet_pton(AF_INET, need(arguments, 3), &address) != 1)
 		errx(2, "%s is no IPv4 address", arguments[3]);
 	int cgroup = (int)must(open(folder, O_RDONLY | O_DIRECTORY), folder);
-	union bpf_attr attr = {.target_fd = (unsigned)cgroup,
-			       .attach_bpf_fd = (unsigned)load(to.v4.sin_addr, address),
-			       .attach_type = BPF_CGROUP_INET4_CONNECT,
-			       .attach_flags = BPF_F_ALLOW_MULTI};
-	bpf(BPF_PROG_ATTACH, &attr);
+	union bpf_attr attr = {.link_create = {.prog_fd = (unsigned)load(to.v4.sin_addr, address),
+					       .target_fd = (unsigned)cgroup,
+					       .attach_type = BPF_CGROUP_INET4_CONNECT}};
+	int link = bpf(BPF_LINK_CREATE, &attr);
 	int fd = (int)must(socket(AF_INET, SOCK_STREAM, 0), "socket");
 	say_go();
-	int failed = connect(fd, &to.any, len);
-	bpf(BPF_PROG_DETACH, &attr);
-	must(failed, "connect");
+	must(connect(fd, &to.any, len), "connect");
+	close(link);
 	must(send(fd, token, strlen(token), MSG_NOSIGNAL), "send");
 	tcp_exchange(fd, 0);
 }

@@ -139,12 +139,14 @@ def release(token, folder, name, program):
     for file, value in (("release_agent", folder + ".sh"), ("empty/notify_on_release", "1")):
         with open(f"{folder}/{file}", "w", encoding="utf-8") as setting:
             setting.write(value)
-    lib.go()
-    subprocess.run(["sh", "-c", f"echo $$ >{folder}/empty/cgroup.procs"], check=True)
-    with open(folder + ".done", encoding="utf-8") as done:
-        done.read()
-    os.rmdir(f"{folder}/empty")
-    subprocess.run(["umount", folder], check=True)
+    try:
+        lib.go()
+        subprocess.run(["sh", "-c", f"echo $$ >{folder}/empty/cgroup.procs"], check=True)
+        with open(folder + ".done", encoding="utf-8") as done:
+            done.read()
+    finally:  # or the kernel would keep the hierarchy
+        os.rmdir(f"{folder}/empty")
+        subprocess.run(["umount", folder], check=True)
 
 
 lib.run({"command": command, "release": release, "plain": file, "stream": stream, "datagram": datagram, "packets": packets, "receive": receive,
