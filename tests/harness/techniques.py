@@ -72,6 +72,8 @@ class Technique:
     expect: str = SEEN
     titles: tuple = (FLOW,)  # one of them must come
     owner: str = ""  # the alert is about this program of the tree; empty: who lets the token go
+    party: str = ""  # the log also names the helper: as the one from whom a socket is `received`, or
+    # to whom it is `passed`
     helper: tuple = ()  # a process outside the tree, see outside.py
     scene: str = ""  # what else has to be there, see escape.py
     fresh: bool = False  # it changes its network: one of its own
@@ -154,7 +156,7 @@ ROUTES = tuple(
     Technique("rewrite", "rewritten by the agent's own BPF program on a child cgroup",
               ROUTED,
               ("escape-cgroup", "rewrite", "{token}", "+{cgroup2}", API, PORT, OTHER),
-              needs=("cgroup2",), titles=(WIRE,)),
+              needs=("cgroup2",), titles=(WIRE, FLOW)),
     Technique("rewrite-root", "rewritten by a program that was attached after linnet's, at the root",
               ROUTED, ("escape-cgroup", "rewrite-root", "{token}", "{cgroup2}", API, PORT, OTHER),
               needs=("cgroup2",), titles=(WIRE,)),
@@ -265,14 +267,15 @@ def unix(kind, title, path):
 def received(mode, title, kind, *more, **facts):
     return Technique(f"received-{kind}", title, facts.pop("row", SOCKETS_IN),
                      ("local.py", mode, "{token}", "{folder}/relay.sock", *more), section=2,
-                     helper=("give", kind, "{folder}/relay.sock", OTHER, PORT),
+                     helper=("give", kind, "{folder}/relay.sock", OTHER, PORT), party="received",
                      **{"titles": (FLOW, RECEIVED), **facts})
 
 
 def stolen(mode, title, kind, *more, **facts):
     return Technique(f"stolen-{kind}", title, facts.pop("row", SOCKETS_IN),
                      ("escape-steal", mode, "{token}", "{helper0}", "{helper1}", *more), section=2,
-                     helper=("hold", kind, OTHER, PORT), titles=(FLOW, RECEIVED), **facts)
+                     helper=("hold", kind, OTHER, PORT), titles=(FLOW, RECEIVED),
+                     party="received", **facts)
 
 
 BESIDE = (
@@ -318,7 +321,7 @@ BESIDE = (
     Technique("handed-unconnected", "socket handed to an outsider, who connects",
               SOCKETS_OUT,
               ("local.py", "give-unconnected", "{token}", "{folder}/relay.sock"), section=2,
-              helper=("take", "{folder}/relay.sock", OTHER, PORT), owner="outsider", **USER),
+              helper=("take", "{folder}/relay.sock", OTHER, PORT), party="passed", **USER),
     Technique("stolen-ring", "io_uring of another process taken by pidfd_getfd", RINGS_IN,
               ("escape-steal", "ring", "{token}", "{helper0}", "{helper1}", OTHER, PORT), section=2,
               expect=PREPARED, titles=(RING,), needs=("io_uring",), helper=("escape-ringhost",)),

@@ -104,11 +104,10 @@ def judge(outcome):
     return next((a for title in t.titles for a in fits if a.title == title), None)
 
 
-def how_of(outcome, alert):
-    """How the owner was found, from the log record of the alert."""
-    return next((r.get("how", "") for r in outcome.records
-                 if r.get("title") == alert.title and r.get("alert")
-                 and str(r.get("pid")) == alert["PID"]), "")
+def record_of(outcome, alert):
+    """The alert in the log."""
+    return next(r for r in outcome.records if r.get("title") == alert.title and r.get("alert")
+                and str(r.get("pid")) == alert["PID"])
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES, ids=lambda t: t.id)
@@ -123,8 +122,12 @@ def test_escape(technique, place, places, channels):
     alert = judge(outcome)
     if alert:
         assert channel["sight"] != "BLIND", f"`linnet doctor` says BLIND, and there is\n{alert}"
+        record = record_of(outcome, alert)
+        if technique.party:
+            assert record.get(technique.party, True), record
+            assert record["other"]["pid"] == outcome.outsider, record
         ms = (alert.arrived_ns - outcome.go_ns) / 1e6
-        rows[technique.id] = Row(technique, alert.title, channel, alert, how_of(outcome, alert), ms)
+        rows[technique.id] = Row(technique, alert.title, channel, alert, record.get("how", ""), ms)
         return
     # Ways out by an IP socket are seen on every kernel that linnet supports.
     may_be_blind = technique.expect in (BLIND, PREPARED) or technique.section == 2
