@@ -128,7 +128,10 @@ class Run:
             return
         command = ([self.program_of(self.t.helper[0])] if self.t.helper[0].startswith("escape-")
                    else [OUTSIDE, self.t.helper[0]])
-        self.helper = self.start_outside([*command, *self.t.helper[1:]], stdin=self.helper_stdin)
+        become = (["/usr/bin/setpriv", f"--reuid={self.t.helper_user}", "--clear-groups"]
+                  if self.t.helper_user else [])
+        self.helper = self.start_outside([*become, *command, *self.t.helper[1:]],
+                                         stdin=self.helper_stdin)
 
     def tell_helper(self):
         self.helper.stdin.write(b"\n")
@@ -201,7 +204,11 @@ class Run:
     # While the agent runs.
 
     def act(self, watch):
-        if self.t.scene in ("connect", "datagram"):
+        if self.t.kept:
+            watch.wait_alert(lambda a: a.title in self.t.titles)
+            watch.process.stdin.write(b"\n")
+            watch.process.stdin.flush()
+        elif self.t.scene in ("connect", "datagram"):
             watch.stdout.wait(lambda line: line.startswith("ready"))
             self.place.receiver.order(**{self.t.scene: [netlab.AGENT4, PORT]})
         elif self.t.scene == "file":
@@ -216,9 +223,12 @@ class Run:
         path.write_text(POLICY, encoding="utf-8")
         if self.t.scene == "share":
             return self.attach(actor, path)
-        options = ["--user", self.t.user] if self.t.user else []
-        watch = Linnet(self.net, ["run", "-p", path, *options, "--", *actor],
-                       program=self.program, stdin=self.stdin)
+        options = [*self.t.options, *(["--user", self.t.user] if self.t.user else [])]
+        environment = dict(os.environ, **({"ESCAPE_KEEP": "1"} if self.t.kept else {}))
+        watch = Linnet(self.net, ["run", "-p", path, *options, "--", *actor], program=self.program,
+                       stdin=subprocess.PIPE if self.t.kept else self.stdin,
+                       environment={k: v for k, v in environment.items()
+                                    if not k.startswith("SUDO_")})
         self.stack.callback(watch.close)
         return watch, watch.stdout
 

@@ -42,8 +42,11 @@ FAMILIES = "AF_VSOCK and other families"
 UNIX_OUT = "UNIX sockets to outside"
 SOCKETS_IN = "sockets received from outside"
 SOCKETS_OUT = "sockets passed to outside"
+SOCKETS_IN_QUICK = "sockets received, used at once"
 RINGS_IN = "io_uring taken from outside"
+RINGS_IN_QUICK = "io_uring taken, used at once"
 FOREIGN = "ptrace, writing foreign memory"
+OWN_USER = "foreign memory, by its own user"
 ANSWERED = "inbound connections, answered"
 REDIRECTED = "redirection (NAT, VXLAN, tc)"
 HELPERS = "release_agent, usermode helpers"
@@ -71,10 +74,14 @@ class Technique:
     user: str = ""  # who the agent is; empty: root
     expect: str = SEEN
     titles: tuple = (FLOW,)  # one of them must come
-    owner: str = ""  # the alert is about this program of the tree; empty: who lets the token go
-    party: str = ""  # the log also names the helper: as the one from whom a socket is `received`, or
-    # to whom it is `passed`
+    owner: tuple = ()  # the alert is about one of these programs of the tree; empty: about who lets
+    # the token go
+    party: str = ""  # in the log the helper is the one from whom a socket is `received`, or to whom it
+    # is `passed`
     helper: tuple = ()  # a process outside the tree, see outside.py
+    helper_user: str = ""  # empty: root
+    options: tuple = ()  # of `linnet run`
+    kept: bool = False  # what was taken is used when the alert is there
     scene: str = ""  # what else has to be there, see escape.py
     fresh: bool = False  # it changes its network: one of its own
 
@@ -157,7 +164,7 @@ ROUTES = tuple(
               ROUTED,
               ("escape-cgroup", "rewrite", "{token}", "+{cgroup2}", API, PORT, OTHER),
               needs=("cgroup2",), titles=(WIRE, FLOW)),
-    Technique("rewrite-root", "rewritten by a program that was attached after linnet's, at the root",
+    Technique("rewrite-root", "rewritten by a program after linnet's, at the cgroup root",
               ROUTED, ("escape-cgroup", "rewrite-root", "{token}", "{cgroup2}", API, PORT, OTHER),
               needs=("cgroup2",), titles=(WIRE,)),
     Technique("dnat", "DNAT in the agent's own namespace", ROUTED,
@@ -265,19 +272,30 @@ def unix(kind, title, path):
 
 
 def received(mode, title, kind, *more, **facts):
-    return Technique(f"received-{kind}", title, facts.pop("row", SOCKETS_IN),
+    return Technique(f"received-{kind}{facts.pop('how', '')}", title,
+                     facts.pop("row", SOCKETS_IN_QUICK),
                      ("local.py", mode, "{token}", "{folder}/relay.sock", *more), section=2,
                      helper=("give", kind, "{folder}/relay.sock", OTHER, PORT), party="received",
-                     **{"titles": (FLOW, RECEIVED), **facts})
+                     titles=(FLOW, RECEIVED), user="nobody", **facts)
 
 
 def stolen(mode, title, kind, *more, **facts):
-    return Technique(f"stolen-{kind}", title, facts.pop("row", SOCKETS_IN),
+    return Technique(f"stolen-{kind}{facts.pop('how', '')}", title,
+                     facts.pop("row", SOCKETS_IN_QUICK),
                      ("escape-steal", mode, "{token}", "{helper0}", "{helper1}", *more), section=2,
                      helper=("hold", kind, OTHER, PORT), titles=(FLOW, RECEIVED),
                      party="received", **facts)
 
 
+def stolen_ring(title, row, **facts):
+    return Technique(f"stolen-ring{facts.pop('how', '')}", title, row,
+                     ("escape-steal", "ring", "{token}", "{helper0}", "{helper1}", OTHER, PORT),
+                     section=2, expect=PREPARED, titles=(RING,), needs=("io_uring",),
+                     helper=("escape-ringhost",), **facts)
+
+
+KEPT = dict(how="-kept", row=SOCKETS_IN, kept=True)
+DEEP = dict(how="-deep", row=SOCKETS_IN, options=("--deep",))
 BESIDE = (
     unix("stream", "UNIX stream socket, a helper outside relays", "{folder}/relay.sock"),
     unix("datagram", "UNIX datagram socket, a helper outside relays", "{folder}/relay.sock"),
@@ -296,20 +314,23 @@ BESIDE = (
               ("local.py", "command", "{token}", "/usr/bin/tmux", "-L", "{net}", "run-shell",
                "{bin}/escape-static connect {token} " + f"{OTHER} {PORT}"), section=2,
               destination="/tmp/tmux-0/{net}", titles=(DAEMON,), scene="tmux", needs=("tmux",)),
-    received("receive", "connected socket received by SCM_RIGHTS", "connected", **USER),
+    received("receive", "connected socket received by SCM_RIGHTS", "connected"),
+    received("receive", "connected socket received by SCM_RIGHTS, and kept", "connected", **KEPT),
+    received("receive", "connected socket received by SCM_RIGHTS, --deep", "connected", **DEEP),
     received("receive-and-connect", "unconnected TCP socket received by SCM_RIGHTS", "stream",
-             OTHER, PORT, row=CONNECT, **USER),
+             OTHER, PORT, row=CONNECT),
     received("receive-and-name", "unconnected UDP socket received by SCM_RIGHTS", "datagram",
-             OTHER, PORT, row=SENDMSG, via="udp", **USER),
+             OTHER, PORT, row=SENDMSG, via="udp"),
     stolen("socket", "connected socket taken by pidfd_getfd", "connected"),
+    stolen("socket", "connected socket taken by pidfd_getfd, and kept", "connected", **KEPT),
+    stolen("socket", "connected socket taken by pidfd_getfd, --deep", "connected", **DEEP),
     stolen("named", "UDP socket taken by pidfd_getfd", "datagram", OTHER, PORT, row=SENDMSG,
            via="udp"),
     Technique("inherited", "connected socket inherited from whoever started linnet",
               SOCKETS_IN, ("local.py", "inherited", "{token}"), section=2,
               titles=(FLOW, RECEIVED), scene="inherited"),
     Technique("shared-outside", "descriptor table shared with an outsider, who connects",
-              SOCKETS_IN,
-              ("escape-share", "outside", "{token}", OTHER, PORT), section=2,
+              SOCKETS_IN_QUICK, ("escape-share", "outside", "{token}", OTHER, PORT), section=2,
               titles=(FLOW, RECEIVED), scene="share"),
     Technique("shared-inside", "descriptor table shared with an outsider, who sends",
               CONNECT, ("escape-share", "inside", "{token}", OTHER, PORT), section=2,
@@ -322,16 +343,21 @@ BESIDE = (
               SOCKETS_OUT,
               ("local.py", "give-unconnected", "{token}", "{folder}/relay.sock"), section=2,
               helper=("take", "{folder}/relay.sock", OTHER, PORT), party="passed", **USER),
-    Technique("stolen-ring", "io_uring of another process taken by pidfd_getfd", RINGS_IN,
-              ("escape-steal", "ring", "{token}", "{helper0}", "{helper1}", OTHER, PORT), section=2,
-              expect=PREPARED, titles=(RING,), needs=("io_uring",), helper=("escape-ringhost",)),
+    stolen_ring("io_uring of another process taken by pidfd_getfd", RINGS_IN_QUICK),
+    stolen_ring("io_uring of another process taken by pidfd_getfd, and kept", RINGS_IN,
+                how="-kept", kept=True),
 )
 
 
-def injected(mode, title):
-    return Technique(f"inject-{mode}", title, FOREIGN,
+def injected(mode, title, row=FOREIGN, **facts):
+    return Technique(f"inject-{mode}{facts.pop('how', '')}", title, row,
                      ("escape-inject", mode, "{token}", "{helper0}", "{helper1}"), section=2,
-                     expect=PREPARED, titles=(INJECTION,), helper=("victim", OTHER, PORT))
+                     expect=PREPARED, titles=facts.pop("titles", (INJECTION,)),
+                     helper=("victim", OTHER, PORT), **facts)
+
+
+# The victim is another user's: that takes a capability.
+OTHERS = dict(how="-others", helper_user="nobody", titles=(INJECTION, PRIVILEGE))
 
 
 def left(mode, title, what, helper, **more):
@@ -344,14 +370,16 @@ def left(mode, title, what, helper, **more):
 def privileged(mode, title, via, at, *arguments, **more):
     return Technique(mode, title, REDIRECTED,
                      ("network.py", mode, "{token}", *arguments), section=2, via=via, at=at,
-                     expect=PREPARED, titles=(PRIVILEGE,), owner="ip", fresh=True, **more)
+                     expect=PREPARED, titles=(PRIVILEGE,), owner=("ip", "tc"), fresh=True, **more)
 
 
 AROUND = (
     injected("attach", "ptrace attach into a process outside"),
     injected("seize", "ptrace seize into a process outside"),
-    injected("writev", "process_vm_writev into a process outside"),
-    injected("memory", "/proc/PID/mem of a process outside"),
+    injected("writev", "process_vm_writev into a process outside", OWN_USER),
+    injected("writev", "process_vm_writev into a process of another user", **OTHERS),
+    injected("memory", "/proc/PID/mem of a process outside", OWN_USER),
+    injected("memory", "/proc/PID/mem of a process of another user", **OTHERS),
     left("file", "FIFO read by a helper outside", ("{folder}/fifo",),
          ("file", "{folder}/fifo", OTHER, PORT), scene="fifo"),
     left("plain", "file read by a helper outside", ("{folder}/file",),

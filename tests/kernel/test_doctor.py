@@ -45,9 +45,12 @@ tunnel devices (TUN, TAP)
 AF_VSOCK and other families
 UNIX sockets to outside
 sockets received from outside
+sockets received, used at once
 sockets passed to outside
 io_uring taken from outside
+io_uring taken, used at once
 ptrace, writing foreign memory
+foreign memory, by its own user
 inbound connections, answered
 redirection (NAT, VXLAN, tc)
 BPF programs of the agent

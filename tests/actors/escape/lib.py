@@ -6,7 +6,10 @@ import time
 
 
 def go():
-    """Tells the test who lets the token go, and when."""
+    """Tells the test who lets the token go, and when. With ESCAPE_KEEP set, what was taken is kept
+    until the test says a line."""
+    if os.environ.get("ESCAPE_KEEP"):
+        os.read(0, 1)
     print("go", os.readlink("/proc/self"), time.monotonic_ns(), flush=True)
 
 
