@@ -76,11 +76,11 @@ class Technique:
     titles: tuple = (FLOW,)  # one of them must come
     owner: tuple = ()  # the alert is about one of these programs of the tree; empty: about who lets
     # the token go
-    party: str = ""  # in the log the helper is the one from whom a socket is `received`, or to whom it
-    # is `passed`
+    party: str = ""  # in the log the helper is from whom a socket is `received`, or to whom `passed`
     helper: tuple = ()  # a process outside the tree, see outside.py
     helper_user: str = ""  # empty: root
     options: tuple = ()  # of `linnet run`
+    by_chance: bool = False  # a sweep may come just in time: BLIND, and yet there can be an alert
     kept: bool = False  # what was taken is used when the alert is there
     scene: str = ""  # what else has to be there, see escape.py
     fresh: bool = False  # it changes its network: one of its own
@@ -271,27 +271,27 @@ def unix(kind, title, path):
                      helper=("relay", kind.split("-")[0], path, OTHER, PORT), **USER)
 
 
-def received(mode, title, kind, *more, **facts):
-    return Technique(f"received-{kind}{facts.pop('how', '')}", title,
-                     facts.pop("row", SOCKETS_IN_QUICK),
+def received(mode, title, kind, *more, row=SOCKETS_IN_QUICK, how="", **facts):
+    return Technique(f"received-{kind}{how}", title, row,
                      ("local.py", mode, "{token}", "{folder}/relay.sock", *more), section=2,
                      helper=("give", kind, "{folder}/relay.sock", OTHER, PORT), party="received",
-                     titles=(FLOW, RECEIVED), user="nobody", **facts)
+                     titles=(FLOW, RECEIVED), user="nobody", by_chance=row == SOCKETS_IN_QUICK,
+                     **facts)
 
 
-def stolen(mode, title, kind, *more, **facts):
-    return Technique(f"stolen-{kind}{facts.pop('how', '')}", title,
-                     facts.pop("row", SOCKETS_IN_QUICK),
+def stolen(mode, title, kind, *more, row=SOCKETS_IN_QUICK, how="", **facts):
+    return Technique(f"stolen-{kind}{how}", title, row,
                      ("escape-steal", mode, "{token}", "{helper0}", "{helper1}", *more), section=2,
                      helper=("hold", kind, OTHER, PORT), titles=(FLOW, RECEIVED),
-                     party="received", **facts)
+                     party="received", by_chance=row == SOCKETS_IN_QUICK, **facts)
 
 
-def stolen_ring(title, row, **facts):
-    return Technique(f"stolen-ring{facts.pop('how', '')}", title, row,
+def stolen_ring(title, row, how="", **facts):
+    return Technique(f"stolen-ring{how}", title, row,
                      ("escape-steal", "ring", "{token}", "{helper0}", "{helper1}", OTHER, PORT),
                      section=2, expect=PREPARED, titles=(RING,), needs=("io_uring",),
-                     helper=("escape-ringhost",), **facts)
+                     helper=("escape-ringhost",),
+                     by_chance=row == RINGS_IN_QUICK, **facts)
 
 
 KEPT = dict(how="-kept", row=SOCKETS_IN, kept=True)
@@ -331,7 +331,7 @@ BESIDE = (
               titles=(FLOW, RECEIVED), scene="inherited"),
     Technique("shared-outside", "descriptor table shared with an outsider, who connects",
               SOCKETS_IN_QUICK, ("escape-share", "outside", "{token}", OTHER, PORT), section=2,
-              titles=(FLOW, RECEIVED), scene="share"),
+              titles=(FLOW, RECEIVED), scene="share", by_chance=True),
     Technique("shared-inside", "descriptor table shared with an outsider, who sends",
               CONNECT, ("escape-share", "inside", "{token}", OTHER, PORT), section=2,
               scene="share"),
@@ -349,10 +349,10 @@ BESIDE = (
 )
 
 
-def injected(mode, title, row=FOREIGN, **facts):
-    return Technique(f"inject-{mode}{facts.pop('how', '')}", title, row,
+def injected(mode, title, row=FOREIGN, how="", titles=(INJECTION,), **facts):
+    return Technique(f"inject-{mode}{how}", title, row,
                      ("escape-inject", mode, "{token}", "{helper0}", "{helper1}"), section=2,
-                     expect=PREPARED, titles=facts.pop("titles", (INJECTION,)),
+                     expect=PREPARED, titles=titles,
                      helper=("victim", OTHER, PORT), **facts)
 
 

@@ -120,7 +120,7 @@ def test_escape(technique, place, places, channels):
         rows[technique.id] = Row(technique, f"{NOT_HERE}: {outcome.missing}", channel)
         return
     alert = judge(outcome)
-    if alert:
+    if alert and not (technique.by_chance and channel["sight"] == "BLIND"):
         assert channel["sight"] != "BLIND", f"`linnet doctor` says BLIND, and there is\n{alert}"
         record = record_of(outcome, alert)
         if technique.party:
