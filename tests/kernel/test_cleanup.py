@@ -150,6 +150,6 @@ def test_thousands_of_processes_leave_no_descriptor_behind(start):
     watch.stdout.wait(lambda line: line == "done")
     held = [len(os.listdir(Path("/proc") / str(p) / "fd"))
             for p in watching.monitor_of(watch.log_path)]
-    assert held and max(held) < 100
+    assert held and max(held) < 200  # the probes take some 110, 300 processes none
     say(watch)
     watch.wait()

@@ -89,13 +89,16 @@ def test_a_child_whose_birth_was_lost_is_still_waited_for(start):
     """)
     watch = start.run(WEATHER_ONLY, PYTHON, "-uc", script, stdin=subprocess.PIPE)
     watch.wait_record(type="process", event="exec")
-    monitor, = watching.monitor_of(watch.log_path)
-    os.kill(monitor, signal.SIGSTOP)
+    # The one that looks after the monitor first: it would let it go on.
+    stopped = [watch.pid, *watching.monitor_of(watch.log_path)]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
     try:
         say(watch)
         watch.stdout.wait(lambda line: line == "left")
     finally:
-        os.kill(monitor, signal.SIGCONT)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
     watch.stderr.wait(lambda line: "EVENTS LOST" in line)
     watch.wait_record(type="lost")
     say(watch)
