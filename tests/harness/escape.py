@@ -6,6 +6,7 @@ import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+import leaks
 import netlab
 import probes
 from events import read_lines
@@ -200,6 +201,11 @@ class Run:
         self.stack.callback(os.close, read_end)
         self.stack.callback(os.close, write_end)
         self.helper_stdin, self.stdin = read_end, write_end
+
+    def scene_release(self):
+        mount_point = self.folder / "hierarchy"
+        mount_point.mkdir()
+        self.stack.callback(leaks.end_hierarchy, self.net.name, mount_point)
 
     # While the agent runs.
 

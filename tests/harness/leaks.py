@@ -54,6 +54,24 @@ def namespaces(prefix):
     return {n.name for n in folder.iterdir() if n.name.startswith(prefix)} if folder.is_dir() else set()
 
 
+def hierarchies(prefix):
+    """Named cgroup v1 hierarchies."""
+    names = (line.split(":")[1] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    return {n for n in names if n.startswith(f"name={prefix}")}
+
+
+def end_hierarchy(name, mount_point):
+    """The kernel keeps an unmounted hierarchy when it has not yet freed its last cgroup, and tells
+    nobody when it has. So it is mounted and unmounted until it is gone."""
+    for _ in range(SETTLE_TRIES):
+        if f"name={name}" not in hierarchies(name):
+            break
+        subprocess.run(["mount", "-t", "cgroup", "-o", f"none,name={name}", "none", mount_point],
+                       check=True)
+        subprocess.run(["umount", mount_point], check=True)
+        select.select([], [], [], SETTLE_S)
+
+
 def pins():
     found = set()
     for folder, names, files in os.walk("/sys/fs/bpf"):
@@ -84,7 +102,7 @@ def left_since(before, prefix=None):
     for _ in range(SETTLE_TRIES):
         left = snapshot() - before
         if prefix:
-            left |= namespaces(prefix) | processes(prefix)
+            left |= namespaces(prefix) | processes(prefix) | hierarchies(prefix)
         if not left:
             break
         select.select([], [], [], SETTLE_S)

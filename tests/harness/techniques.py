@@ -403,6 +403,6 @@ AROUND = (
               ("local.py", "release", "{token}", "{folder}/release", "{net}",
                "nsenter --net=/run/netns/{net} {bin}/escape-static connect {token} "
                f"{OTHER} {PORT}"), section=2,
-              expect=PREPARED, titles=(PRIVILEGE,), needs=("cgroup1",)),
+              expect=PREPARED, titles=(PRIVILEGE,), needs=("cgroup1",), scene="release"),
 )
 TECHNIQUES = (*TCP, *UDP, *ROUTES, *RAWS, *RINGS, *TREE, *BELOW, *BESIDE, *AROUND)
