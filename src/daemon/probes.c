@@ -53,10 +53,12 @@ static int wait_on(int type, int protocol, union address *a, socklen_t len, uint
 {
 	LN_AUTO_CLOSE int fd = socket(a->sa.sa_family, type | SOCK_CLOEXEC, protocol);
 
-	if (fd < 0 || bind(fd, &a->sa, len) < 0 || (type == SOCK_STREAM && listen(fd, 4) < 0) ||
-	    getsockname(fd, &a->sa, &len) < 0)
+	if (fd < 0 || bind(fd, &a->sa, len) < 0 || getsockname(fd, &a->sa, &len) < 0)
 		return -errno;
+	/* Before it listens: who waits for the word of that compares the port. */
 	*ret_port = ntohs(a->sa.sa_family == AF_INET6 ? a->in6.sin6_port : a->in.sin_port);
+	if (type == SOCK_STREAM && listen(fd, 4) < 0)
+		return -errno;
 	*ret_fd = LN_TAKE_FD(fd);
 	return 0;
 }

@@ -291,6 +291,7 @@ static int track(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_f
 	if (r == 0)
 		r = ln_bpf_mark_listeners(b, err);
 	/* It may have sockets already, from whoever started us. */
+	b->unnamed_pid = pid;
 	if (r == 0)
 		r = ln_bpf_mark_sockets(b, pid, err);
 	if (r == 0) {

@@ -16,6 +16,7 @@ struct ring_buffer;
 
 #define LN_BPF_LINKS_MAX 64
 #define LN_BPF_FACTS_MAX 64
+#define LN_BPF_HELD_MAX  64  /* connections that the first process of a `run` came with */
 #define LN_BPF_HINTS     256 /* a power of two */
 
 /* A destination that was hinted lately, to spare the system call. */
@@ -112,6 +113,9 @@ struct ln_bpf {
 	uint64_t urgent_seen;
 	uint64_t lost_seen[LN_ABI_LOST_COUNT];
 	struct ln_decoder decoder;
+	uint32_t unnamed_pid; /* of a `run`, before its exec; 0 none */
+	struct ln_abi_flow_open held[LN_BPF_HELD_MAX];
+	size_t n_held;
 	ln_event_fn fn; /* during a drain */
 	void *user;
 	uint64_t undecodable, undecodable_seen;

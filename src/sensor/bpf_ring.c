@@ -24,6 +24,38 @@
 #define UNIX_NS    LN_NS_PER_MS
 #define UNIX_TRIES 3
 
+static void feed(struct ln_bpf *b, struct ln_event *ev)
+{
+	/* Where no cgroup is covered, that was said at the start. */
+	if (ev->kind == LN_EVENT_CGROUP)
+		ev->cgroup.uncovered = ev->cgroup.uncovered && b->n_cover > 0;
+	ln_bpf_inspect_note(b, ev);
+	b->fn(ev, b->user);
+	ln_bpf_sweep_saw(b, ev);
+}
+
+/* Connections that the first process of a `run` came with are told when it is known what it runs.
+ * More than there is room for are told at once. */
+static bool hold(struct ln_bpf *b, const void *record, const struct ln_event *ev)
+{
+	if (ev->kind != LN_EVENT_FLOW_OPEN || ev->pid != b->unnamed_pid ||
+	    !ev->flow.flow.existing || b->n_held == LN_ARRAY_SIZE(b->held))
+		return false;
+	memcpy(&b->held[b->n_held++], record, sizeof(b->held[0]));
+	return true;
+}
+
+static void tell_held(struct ln_bpf *b)
+{
+	struct ln_event ev;
+
+	b->unnamed_pid = 0;
+	for (size_t i = 0; i < b->n_held; i++)
+		if (ln_decode(&b->decoder, &b->held[i], sizeof(b->held[i]), &ev) == 0)
+			feed(b, &ev);
+	b->n_held = 0;
+}
+
 static int on_record(void *ctx, void *record, size_t len)
 {
 	struct ln_bpf *b = ctx;
@@ -33,12 +65,14 @@ static int on_record(void *ctx, void *record, size_t len)
 		b->undecodable++;
 		return 0;
 	}
-	/* Where no cgroup is covered, that was said at the start. */
-	if (ev.kind == LN_EVENT_CGROUP)
-		ev.cgroup.uncovered = ev.cgroup.uncovered && b->n_cover > 0;
-	ln_bpf_inspect_note(b, &ev);
-	b->fn(&ev, b->user);
-	ln_bpf_sweep_saw(b, &ev);
+	if (b->unnamed_pid == 0) {
+		feed(b, &ev);
+	} else if (!hold(b, record, &ev)) {
+		feed(b, &ev);
+		if (ev.pid == b->unnamed_pid &&
+		    (ev.kind == LN_EVENT_EXEC || ev.kind == LN_EVENT_EXIT))
+			tell_held(b);
+	}
 	return 0;
 }
 
