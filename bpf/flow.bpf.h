@@ -391,11 +391,20 @@ static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 	struct ln_abi_flow_close *closing = 0;
 	bool evicted = false, missed = false;
 	struct udp_slot *slot;
+	__u32 reserved = 0;
 
-	if (u->slots[u->next & (LN_ABI_UDP_SLOTS - 1)].id)
-		closing = emit_reserve(struct ln_abi_flow_close);
-	else
+	/* A number says whether there is a record: older verifiers (6.1) do not know a second time
+	 * that the pointer is none or not, and then miss the release. */
+	if (u->slots[u->next & (LN_ABI_UDP_SLOTS - 1)].id) {
+		closing = bpf_ringbuf_reserve(&events, sizeof(*closing), 0);
+		if (closing)
+			reserved = 1;
+		else
+			count_lost(LN_ABI_LOST_RING);
+		barrier_var(reserved);
+	} else {
 		missed = true;
+	}
 	dest->id = 0;
 	dest->netns = s->netns;
 	if (s->uncounted)
@@ -404,7 +413,7 @@ static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 	if (slot_find(u, dest) < 0) {
 		slot = &u->slots[u->next++ & (LN_ABI_UDP_SLOTS - 1)];
 		evicted = slot->id;
-		if (closing && evicted)
+		if (reserved && evicted)
 			fill_slot_close(closing, s, slot, now_ns, LN_ABI_FLOW_EVICTED);
 		dest->id = slot->id = flow_id(s->cookie, ++s->generation);
 		slot->open_ns = now_ns;
@@ -415,9 +424,9 @@ static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 		slot->routed = 0;
 	}
 	bpf_spin_unlock(&u->lock);
-	if (closing && evicted)
+	if (reserved && evicted)
 		emit_submit(closing, false);
-	else if (closing)
+	else if (reserved)
 		bpf_ringbuf_discard(closing, wake_flags(false));
 	else if (evicted && missed) /* another thread has filled the last free slot meanwhile */
 		count_lost(LN_ABI_LOST_RING);

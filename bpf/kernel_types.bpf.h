@@ -278,7 +278,7 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
-	__u8 sk_userlocks;
+	__u8 sk_userlocks : 4; /* a whole byte in newer kernels: only read as a bit field */
 	struct pid *sk_peer_pid;
 	struct sock_cgroup_data sk_cgrp_data;
 	struct sock_reuseport *sk_reuseport_cb;

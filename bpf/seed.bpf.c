@@ -144,8 +144,8 @@ static __always_inline void seed_listener(struct sock *sk, struct sock_state *s)
 	__u64 cookie = bpf_get_socket_cookie(sk);
 
 	bpf_map_update_elem(&tree_listeners, &cookie, &s->owner.agent, BPF_ANY);
-	if (s->listens ||
-	    (sk->sk_protocol == IPPROTO_UDP && !(sk->sk_userlocks & SOCK_BINDPORT_LOCK)))
+	if (s->listens || (sk->sk_protocol == IPPROTO_UDP &&
+			   !(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK)))
 		return;
 	s->listens = 1;
 	local_addr(sk, &local);

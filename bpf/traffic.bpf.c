@@ -202,12 +202,15 @@ static __always_inline bool dest_as_named(const struct sock_state *s, struct udp
 					  struct bpf_sock *sk, struct ln_abi_flow *named)
 {
 	bool connected = dest_from_socket(sk, named), sure = false;
-	__u32 tid = bpf_get_current_pid_tgid();
+	__u32 tid = 0; /* and of the idle task: no thread's */
 
+	/* The helper for its number is not to be had here before Linux 6.10. */
+	if (cfg_has_current_task)
+		tid = bpf_get_current_task_btf()->pid;
 	bpf_spin_lock(&u->lock);
 	if (connected) {
 		sure = s->connects == 1 && !u->named_once;
-	} else if (u->named_by == tid) {
+	} else if (tid && u->named_by == tid) {
 		sure = true;
 		flow_set_place(named, &u->named);
 	}
