@@ -211,7 +211,7 @@ def idle(lab, sizes):
     resident, peak = places.memory_kb(pid)
     parent, _ = places.memory_kb(run.process.pid)
     run.end()
-    yield row("CPU when nothing happens", spent[0] / 1e7 / seconds, "%", bar=("<", 0.02),
+    yield row("CPU when nothing happens", spent[0] / 1e7 / seconds, "%", bar=("<", 0.005),
               note=f"{spent[1]} ticks in {seconds} s, monitor and launcher")
     yield row("wake-ups when nothing happens", spent[2] / seconds, "a second", goal=("<", 1.5),
               note="it looks at itself once a second")
