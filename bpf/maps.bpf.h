@@ -301,6 +301,10 @@ const volatile bool cfg_has_sock_create __weak = false;  /* on_sock_create is th
 const volatile bool cfg_has_current_task __weak = false; /* bpf_get_current_task_btf */
 const volatile bool cfg_has_mptcp_sock __weak = false;   /* bpf_skc_to_mptcp_sock */
 
+/* Whether living trees will be adopted. If not, the verifier leaves out what that takes: it is a
+ * good part of the time to the start. */
+const volatile bool cfg_adopts __weak = false;
+
 /* Every socket that the tree has was marked: from now on one without a mark comes from outside.
  * Written by user space after the walk over the sockets. */
 __u32 marks_ready __weak = 0;

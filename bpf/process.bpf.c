@@ -52,7 +52,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	}
 	if (owner)
 		task.agent = owner->agent;
-	else if (cfg_adopting)
+	else if (cfg_adopts && cfg_adopting)
 		task.agent = fork_by_kin(child_pid);
 	if (!task.agent)
 		return 0;
@@ -70,7 +70,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		emit_submit(ev, false);
 	}
 	/* clone3(2), CLONE_INTO_CGROUP. */
-	if (child->cgroups != parent->cgroups)
+	if (BPF_CORE_READ(child, cgroups) != BPF_CORE_READ(parent, cgroups))
 		cgroup_tell((__u64)BPF_CORE_READ(child, group_leader), task.agent, true);
 	return 0;
 }
@@ -131,7 +131,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (!s)
 		return 0;
 	fill_header(&s->ev.h, LN_ABI_EXEC, owner->agent, bpf_ktime_get_ns(), pid, task->pid);
-	copy_path(s, bprm->file);
+	copy_path(s, BPF_CORE_READ(bprm, file));
 	start = BPF_CORE_READ(task, mm, arg_start);
 	len = BPF_CORE_READ(task, mm, arg_end) - start;
 	if (len > LN_ABI_ARGS_MAX) {
@@ -165,7 +165,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	__u32 agent;
 	int code;
 
-	if (cfg_adopting) {
+	if (cfg_adopts && cfg_adopting) {
 		__u64 at = bpf_get_current_task();
 		__u64 kin = owner ? owner->agent : kin_find(at);
 

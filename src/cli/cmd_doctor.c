@@ -235,7 +235,7 @@ static void tell_selftest(struct doctor *d, const struct ln_selftest *test)
 static void tell_sensor(struct doctor *d)
 {
 	struct ln_sensor *s = NULL;
-	const struct ln_sensor_config config = {0};
+	const struct ln_sensor_config config = {.adopts = true};
 	struct ln_selftest test = {0};
 	struct ln_error err = {0};
 	int r = ln_sensor_kind_check(d->kind, &err);

@@ -83,6 +83,7 @@ static int make_sensor(struct ln_watch *w, struct ln_error *err)
 	    .n_dns_ports = n,
 	    .launcher = (uint32_t)getppid(),
 	    .deep = w->c.deep,
+	    .adopts = w->c.attach,
 	    .guard = w->c.guard,
 	};
 	return w->c.kind->make(&config, err, &w->sensor);

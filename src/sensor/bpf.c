@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "linnet.skel.h"
 
-enum where { AT_KERNEL, AT_KERNEL_DEEP, AT_CGROUP_ROOT, ON_DEMAND };
+enum where { AT_KERNEL, AT_KERNEL_DEEP, AT_CGROUP_ROOT, ON_DEMAND, ON_ADOPTION };
 
 /* Every program: where it hangs, what stops working without it. Attached in this order, so that a
  * child cannot be born between the hooks. */
@@ -71,7 +71,7 @@ static const struct hook hooks[] = {
 	 "received and packet sockets are found by the sweep only"),
     HOOK(on_egress, "cgroup_skb/egress", ON_DEMAND, true, "UDP and DNS are not seen"),
     HOOK(on_ingress, "cgroup_skb/ingress", ON_DEMAND, true, "DNS answers are not seen"),
-    HOOK(on_seed_task, "iter/task", ON_DEMAND, false, "attach is not possible"),
+    HOOK(on_seed_task, "iter/task", ON_ADOPTION, false, "attach is not possible"),
     HOOK(on_seed_file, "iter/task_file", ON_DEMAND, false, "attach does not see open connections"),
     HOOK(on_mark_file, "iter/task_file", ON_DEMAND, false,
 	 "who listened on loopback before the watch is not known"),
@@ -203,11 +203,20 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 		return load_error(errno, err);
 	for (size_t i = 0; i < c->n_dns_ports; i++)
 		b->skel->rodata->cfg_dns_ports[i] = c->dns_ports[i];
+	b->skel->rodata->cfg_adopts = c->adopts;
+	if (!c->adopts)
+		bpf_program__set_autoload(b->skel->progs.on_seed_task, false);
 	switch_off_missing(b);
 	ln_bpf_unix_prepare(b);
 	ln_bpf_sweep_prepare(b, c);
 	r = linnet__load(b->skel);
 	return r < 0 ? load_error(-r, err) : 0;
+}
+
+static bool is_wanted(const struct ln_bpf *b, const struct hook *h)
+{
+	return (h->where != AT_KERNEL_DEEP || b->deep) &&
+	       (h->where != ON_ADOPTION || b->skel->rodata->cfg_adopts);
 }
 
 static int attach_all(struct ln_bpf *b, struct ln_error *err)
@@ -216,7 +225,7 @@ static int attach_all(struct ln_bpf *b, struct ln_error *err)
 	    b, "skc_to_mptcp_sock", b->skel->rodata->cfg_has_mptcp_sock, false, "%s",
 	    b->skel->rodata->cfg_has_mptcp_sock ? "" : "further paths of MPTCP are not seen");
 	for (size_t i = 0; i < LN_ARRAY_SIZE(hooks); i++) {
-		if (hooks[i].where == AT_KERNEL_DEEP && !b->deep)
+		if (!is_wanted(b, &hooks[i]))
 			continue;
 		if (!bpf_program__autoload(hook_program(b, &hooks[i]))) {
 			ln_bpf_add_fact(b, hooks[i].name, false, false,

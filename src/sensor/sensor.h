@@ -54,6 +54,7 @@ struct ln_sensor_config {
 	size_t n_dns_ports;
 	uint32_t launcher; /* a process of linnet's own besides this one; 0 none */
 	bool deep;         /* watch every send on the host too: dearer, see linnet(1) */
+	bool adopts;       /* adopt() will be called */
 	bool guard; /* with BPF LSM: refuse the tree's ptrace, kill and bpf on linnet itself */
 };
 
