@@ -73,22 +73,30 @@ int BPF_PROG(on_signal, int sig, struct kernel_siginfo *info, struct task_struct
 	return 0;
 }
 
+/* Takes the victim that `link` belongs to; returns the next link. A global function: the verifier
+ * checks it once, not each round. */
+__noinline __u64 take_linked(__u64 link)
+{
+	const struct list_head *at = (const void *)link;
+
+	take_if_traced(
+	    (const void *)(link - bpf_core_field_offset(struct task_struct, ptrace_entry)));
+	return (__u64)BPF_CORE_READ(at, next);
+}
+
 /* A tracer that waits: PTRACE_SEIZE stops nothing by itself, and SIGCHLD can be switched off.
  * Others pay one compare, that of a list with its head. */
 SEC("tp_btf/sched_process_wait")
 int BPF_PROG(on_wait, struct pid *pid)
 {
-	struct task_struct *me = bpf_get_current_task_btf(), *victim;
-	struct list_head *head = (void *)me + bpf_core_field_offset(struct task_struct, ptraced);
-	struct list_head *at = me->ptraced.next;
+	struct task_struct *me = bpf_get_current_task_btf();
+	__u64 head = (__u64)me + bpf_core_field_offset(struct task_struct, ptraced);
+	__u64 at = (__u64)BPF_CORE_READ(me, ptraced.next);
 
 	if (at == head || !tracked(me->tgid))
 		return 0;
-	for (int i = 0; i < VICTIMS_MAX && at && at != head; i++) {
-		victim = (void *)at - bpf_core_field_offset(struct task_struct, ptrace_entry);
-		take_if_traced(victim);
-		at = BPF_CORE_READ(at, next);
-	}
+	for (int i = 0; i < VICTIMS_MAX && at && at != head; i++)
+		at = take_linked(at);
 	return 0;
 }
 

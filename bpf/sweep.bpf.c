@@ -88,19 +88,16 @@ static __always_inline const struct task_struct *owner_of_memory(const struct mm
 
 /* A ring is the tree's when it was marked at its making, or when its maker's memory is that of the
  * process that holds it. */
-static __always_inline bool is_own_ring(const struct found *f, const struct io_ring_ctx *ring)
+static __always_inline bool is_own_ring(const struct io_ring_ctx *ring, const struct mm_struct *mm,
+					__u32 agent)
 {
-	const struct task_struct *task = f->task;
-	const struct mm_struct *mm;
 	__u64 address = (__u64)ring;
-	const __u32 *agent = bpf_map_lookup_elem(&rings, &address);
+	const __u32 *made_by = bpf_map_lookup_elem(&rings, &address);
 
-	if (agent && *agent == f->agent)
+	if (made_by && *made_by == agent)
 		return true;
-	if (!bpf_core_field_exists(struct io_ring_ctx, mm_account))
-		return false;
-	mm = BPF_CORE_READ(ring, mm_account);
-	return mm && mm == BPF_CORE_READ(task, mm);
+	return bpf_core_field_exists(struct io_ring_ctx, mm_account) && mm &&
+	       mm == BPF_CORE_READ(ring, mm_account);
 }
 
 static __always_inline void found_ring(const struct found *f, const struct io_ring_ctx *ring)
@@ -148,26 +145,38 @@ static __always_inline bool is_tunnel(const struct file *file)
 	       (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFCHR;
 }
 
+/* The ring of the file whose address is at `at`, when it is news and neither the agent's nor made
+ * with this memory; else 0. A global function: the verifier checks it once, not each round. */
+__noinline __u64 strange_ring(__u64 at, __u64 mm, __u32 agent)
+{
+	struct sighted_key key = {.agent = agent, .sight = SIGHT_OBJECT};
+	const struct io_ring_ctx *ring;
+	const struct file *file;
+
+	if (bpf_probe_read_kernel(&file, sizeof(file), (void *)at) || !file)
+		return 0;
+	ring = BPF_CORE_READ(file, private_data);
+	key.id = (__u64)ring;
+	if (was_sighted(&key, false) || is_own_ring(ring, (const void *)mm, agent))
+		return 0;
+	return (__u64)ring;
+}
+
 /* Rings that a thread registered stay usable after their descriptor is closed. One of them a sweep:
  * the verifier checks the telling once. */
 static __always_inline const struct io_ring_ctx *registered_stranger(const struct found *f)
 {
 	const struct task_struct *task = f->task;
 	const struct io_uring_task *io = BPF_CORE_READ(task, io_uring);
-	struct sighted_key key = {.agent = f->agent, .sight = SIGHT_OBJECT};
+	__u64 at, mm = (__u64)BPF_CORE_READ(task, mm);
 	const struct io_ring_ctx *ring;
-	const struct file *file;
-	__u64 at;
 
 	if (!io || !bpf_core_field_exists(struct io_uring_task, registered_rings))
 		return 0;
 	at = (__u64)io + bpf_core_field_offset(struct io_uring_task, registered_rings);
-	for (int i = 0; i < RINGS_REGISTERED; i++, at += sizeof(file)) {
-		if (bpf_probe_read_kernel(&file, sizeof(file), (void *)at) || !file)
-			continue;
-		ring = BPF_CORE_READ(file, private_data);
-		key.id = (__u64)ring;
-		if (!was_sighted(&key, false) && !is_own_ring(f, ring))
+	for (int i = 0; i < RINGS_REGISTERED; i++, at += sizeof(void *)) {
+		ring = (const void *)strange_ring(at, mm, f->agent);
+		if (ring)
 			return ring;
 	}
 	return 0;
@@ -192,7 +201,7 @@ int on_sweep_task(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	if (!task->ptrace && !task->io_uring)
+	if (!task->ptrace && !BPF_CORE_READ(task, io_uring))
 		return 0;
 	owner = tracked(task->tgid);
 	if (!owner) {
@@ -250,7 +259,7 @@ int on_sweep_file(struct bpf_iter__task_file *ctx)
 			found_socket(&f, socket->sk);
 	} else if (IS_NAMED(file, ANON_INODE_FS_MAGIC, "[io_uring]")) {
 		ring = BPF_CORE_READ(file, private_data);
-		if (!is_own_ring(&f, ring))
+		if (!is_own_ring(ring, BPF_CORE_READ(task, mm), f.agent))
 			found_ring(&f, ring);
 	} else if (IS_NAMED(file, PROC_SUPER_MAGIC, "mem")) {
 		found_memory(&f, owner, file);
