@@ -39,6 +39,41 @@ typedef _Bool bool;
 #define ENETUNREACH     101
 #define EHOSTUNREACH    113
 
+/* Without relocation: for each type that has one libbpf looks through all of the kernel's, which is
+ * a millisecond. Here it is the first member, or the verifier checks each offset. */
+
+struct list_head {
+	struct list_head *next;
+};
+
+struct seq_file;
+struct task_struct;
+struct file;
+struct bpf_map;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
@@ -143,10 +178,6 @@ struct user_namespace {
 
 struct cred {
 	struct user_namespace *user_ns;
-};
-
-struct list_head {
-	struct list_head *next;
 };
 
 struct css_set;
@@ -341,33 +372,8 @@ struct bpf_sock_addr_kern {
 	__u32 uaddrlen; /* since 6.7 */
 };
 
-struct seq_file;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-};
-
-struct bpf_iter__task {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-};
-
-struct bpf_iter__task_file {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-	__u32 fd;
-	struct file *file;
-};
-
 struct bpf_map {
 	__u32 id;
-};
-
-struct bpf_iter__bpf_map_elem {
-	struct bpf_iter_meta *meta;
-	struct bpf_map *map;
-	void *key;
-	void *value;
 };
 
 #pragma clang attribute pop

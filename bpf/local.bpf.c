@@ -286,7 +286,7 @@ static int on_unix_done(struct bpf_map *map, void *key, void *value)
 static __always_inline bool copy_name(const struct bpf_sock_addr_kern *kern,
 				      struct ln_abi_channel_event *ev)
 {
-	const char *name = (const char *)kern->uaddr + PATH_AT;
+	const char *name = (const char *)BPF_CORE_READ(kern, uaddr) + PATH_AT;
 	__u64 len = kern->uaddrlen - PATH_AT;
 	char first = 0;
 	long n;
@@ -339,6 +339,7 @@ static __always_inline int handle_unix(struct bpf_sock_addr *ctx, bool sends)
 {
 	const struct bpf_sock_addr_kern *kern;
 	const struct ln_abi_task *owner;
+	const struct sock *sk;
 	struct unix_wait w = {.sends = sends};
 	struct ln_abi_channel_event *ev;
 	struct wait_key key;
@@ -358,10 +359,11 @@ static __always_inline int handle_unix(struct bpf_sock_addr *ctx, bool sends)
 	w.ev.channel = LN_ABI_UNIX_SOCKET;
 	w.ev.how = LN_ABI_BY_TASK;
 	w.ev.family = AF_UNIX;
-	w.ev.type = kern->sk->sk_type;
-	w.sk = (__u64)kern->sk;
-	w.net = (__u64)BPF_CORE_READ(kern->sk, __sk_common.skc_net.net);
-	w.peer = (__u64)BPF_CORE_READ((const struct unix_sock *)kern->sk, peer);
+	sk = BPF_CORE_READ(kern, sk);
+	w.ev.type = BPF_CORE_READ(sk, sk_type);
+	w.sk = (__u64)sk;
+	w.net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net);
+	w.peer = (__u64)BPF_CORE_READ((const struct unix_sock *)sk, peer);
 	if (!sends && w.ev.type == SOCK_DGRAM)
 		bpf_map_update_elem(&unix_last, &key.cookie, &key.time_ns, BPF_ANY);
 	if (bpf_map_update_elem(&unix_waits, &key, &w, BPF_NOEXIST)) {

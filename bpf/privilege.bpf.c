@@ -151,7 +151,7 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target_
 		return 0;
 	me = bpf_get_current_task_btf();
 	owner = tracked(me->tgid);
-	if (!owner || me->cred != cred)
+	if (!owner || BPF_CORE_READ(me, cred) != cred)
 		return 0;
 	privilege_used(me, owner, target_ns, cap);
 	return 0;

@@ -36,14 +36,15 @@ static __always_inline bool is_connected(unsigned char state)
 
 static __always_inline bool tree_listens(const struct sock *sk, __u16 port)
 {
-	struct listen_key key = {.net = (__u64)sk->__sk_common.skc_net.net, .port = port};
+	struct listen_key key = {.net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net),
+				 .port = port};
 
 	return bpf_map_lookup_elem(&listen_ports, &key);
 }
 
 static __always_inline void remember_listener(const struct sock *sk)
 {
-	struct listen_key key = {.net = (__u64)sk->__sk_common.skc_net.net,
+	struct listen_key key = {.net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net),
 				 .port = sk->__sk_common.skc_num};
 	__u8 one = 1;
 

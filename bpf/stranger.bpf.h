@@ -31,7 +31,7 @@ static __always_inline void set_sighted(const struct sighted_key *key)
  * and is known by its port. */
 static __always_inline bool is_marked(struct sock *sk, __u64 cookie, __u32 agent)
 {
-	struct listen_key key = {.net = (__u64)sk->__sk_common.skc_net.net,
+	struct listen_key key = {.net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net),
 				 .port = sk->__sk_common.skc_num};
 	const struct sock_state *s = bpf_sk_storage_get(&socks, sk, 0, 0);
 	const struct tcp_flow *f;

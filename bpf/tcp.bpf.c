@@ -135,7 +135,7 @@ static __always_inline const struct sock_state *accepted_mark(struct sock *sk)
 {
 	const struct sock_state *s;
 
-	if (!sk->sk_bpf_storage)
+	if (!BPF_CORE_READ(sk, sk_bpf_storage))
 		return 0;
 	s = bpf_sk_storage_get(&socks, sk, 0, 0);
 	return s && s->owner.agent ? s : 0;
