@@ -67,6 +67,15 @@ static const struct hook hooks[] = {
     HOOK(on_wait, "sched_process_wait", AT_KERNEL, false, "PTRACE_SEIZE is found by the sweep"),
     HOOK(on_ring_create, "io_uring_create", AT_KERNEL, false,
 	 "an inherited io_uring looks like a received one"),
+    HOOK(on_lsm_ptrace, "lsm/ptrace_access_check", AT_KERNEL, false,
+	 "ptrace is seen by what follows it, writing into foreign memory by the sweep, or not at "
+	 "all"),
+    HOOK(on_lsm_receive, "lsm/file_receive", AT_KERNEL, false,
+	 "received sockets are found by the sweep"),
+    HOOK(on_lsm_socket, "lsm/socket_create", AT_KERNEL, false,
+	 "packet and other sockets are found by the sweep"),
+    HOOK(on_lsm_kill, "lsm/task_kill", AT_KERNEL, true, "the guard lets signals through"),
+    HOOK(on_lsm_bpf, "lsm/bpf", AT_KERNEL, true, "the guard lets the agent open linnet's probes"),
     HOOK(on_send, "sock_send_length", AT_KERNEL_DEEP, false,
 	 "received and packet sockets are found by the sweep only"),
     HOOK(on_egress, "cgroup_skb/egress", ON_DEMAND, true, "UDP and DNS are not seen"),
@@ -209,6 +218,9 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 	switch_off_missing(b);
 	ln_bpf_unix_prepare(b);
 	ln_bpf_sweep_prepare(b, c);
+	r = ln_bpf_lsm_choose(b, c->guard, err);
+	if (r < 0)
+		return r;
 	r = linnet__load(b->skel);
 	return r < 0 ? load_error(-r, err) : 0;
 }
@@ -228,6 +240,8 @@ static int attach_all(struct ln_bpf *b, struct ln_error *err)
 		if (!is_wanted(b, &hooks[i]))
 			continue;
 		if (!bpf_program__autoload(hook_program(b, &hooks[i]))) {
+			if (!ln_bpf_lsm_is_missed(b, hooks[i].at))
+				continue;
 			ln_bpf_add_fact(b, hooks[i].name, false, false,
 					"%s (this kernel lacks what it needs)", hooks[i].without);
 			continue;
@@ -453,9 +467,6 @@ int ln_sensor_bpf_new(int cgroup_root_fd, const struct ln_sensor_config *c, stru
 	if (c->n_dns_ports > LN_ABI_DNS_PORTS)
 		return ln_error_set(err, EINVAL, "resolvers on more than %d ports; use fewer",
 				    LN_ABI_DNS_PORTS);
-	r = c->guard ? ln_bpf_guard(err) : 0;
-	if (r < 0)
-		return r;
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return ln_error_set(err, ENOMEM, "out of memory");

@@ -169,8 +169,12 @@ int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err)
 {
 	struct bpf_link_info info;
 	struct bpf_map *map;
-	int r = b->n_links ? look_without_root(b->links[0]) : 0;
+	int r;
 
+	r = ln_bpf_lsm_protect(b, err);
+	if (r < 0)
+		return r;
+	r = b->n_links ? look_without_root(b->links[0]) : 0;
 	b->inspect.blind = r < 0;
 	if (r < 0)
 		ln_bpf_add_fact(b, "self-inspection", false, false,

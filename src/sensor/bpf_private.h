@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the BPF sensor share: bpf.c loads and attaches, bpf_ring.c waits and drains,
  * bpf_adopt.c takes what lived before, bpf_cgroups.c knows where it is, bpf_inspect.c looks whether
- * all is as we left it, bpf_sweep.c finds what no hook sees. */
+ * all is as we left it, bpf_sweep.c finds what no hook sees, bpf_lsm.c has BPF LSM and the guard.
+ */
 #ifndef LINNET_SENSOR_BPF_PRIVATE_H
 #define LINNET_SENSOR_BPF_PRIVATE_H
 
@@ -171,8 +172,13 @@ int ln_bpf_adopted_add(struct ln_bpf *b, uint32_t agent, uint32_t pid, uint32_t 
 void ln_bpf_adopted_tell(struct ln_bpf *b, ln_event_fn fn, void *user);
 void ln_bpf_adopted_done(struct ln_bpf *b);
 
-/* For --guard; *err says why not. */
-int ln_bpf_guard(struct ln_error *err);
+/* Before the load, after the other programs were chosen: which programs of BPF LSM are wanted.
+ * Fails when the guard is, and cannot be. */
+int ln_bpf_lsm_choose(struct ln_bpf *b, bool guard, struct ln_error *err);
+/* Whether a program that was not chosen is one that is missed; `at`: its place in the skeleton. */
+bool ln_bpf_lsm_is_missed(const struct ln_bpf *b, size_t at);
+/* As root, when all is attached: the guard learns what is linnet's. */
+int ln_bpf_lsm_protect(struct ln_bpf *b, struct ln_error *err);
 
 /* As root, when everything is tracked that will be: nobody writes the maps any more. */
 int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err);

@@ -10,6 +10,8 @@ of a monitor first; each is answered by "ok" or by the name of its error.
   PID zero                 the counters and modes of the kernel side become zero
   PID consume              the reader's position in the event buffer moves
   PID signal NUMBER        the process PID, whichever it is, gets the signal
+  PID attach               the process is traced, and let go again
+  PID write                its memory is opened for writing
   PID storm NUMBER COUNT   the same COUNT times, as fast as it goes
 """
 import ctypes
@@ -24,6 +26,7 @@ MAP_UPDATE, MAP_DELETE, PROG_LOAD, TEST_RUN = 2, 3, 5, 10
 MAP_BY_ID, INFO, LINK_UPDATE, LINK_BY_ID, LINK_DETACH = 14, 15, 29, 30, 34
 SOCKET_FILTER, CGROUP_SOCK_ADDR = 1, 18
 SYS_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+PTRACE_ATTACH, PTRACE_DETACH = 16, 17
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -128,8 +131,21 @@ def storm(pid, number, count):
         os.kill(pid, int(number))
 
 
+def attach(pid):
+    if _libc.ptrace(PTRACE_ATTACH, pid, None, None) < 0:
+        raise OSError(ctypes.get_errno(), "ptrace")
+    os.waitpid(pid, 0)
+    _libc.ptrace(PTRACE_DETACH, pid, None, None)
+
+
+def write(pid):
+    with open(f"/proc/{pid}/mem", "r+b", buffering=0):
+        pass
+
+
 COMMANDS = {"detach": detach, "replace": replace, "delete": delete, "take": take, "zero": zero,
-            "consume": consume, "signal": send, "storm": storm}
+            "consume": consume, "signal": send, "storm": storm, "attach": attach,
+            "write": write}
 
 for line in sys.stdin:
     process, name, *arguments = line.split()

@@ -347,20 +347,3 @@ def test_a_policy_that_the_agents_user_can_read_is_a_gap(start, net):
             assert "can read the policy" not in watch.text()
     finally:
         shown.unlink()
-
-
-@pytest.mark.parametrize("command", ["run", "attach"])
-def test_a_guard_that_is_not_possible_is_refused(start, net, command):
-    """Whoever asks for it must not believe that it is there."""
-    listed = Path("/sys/kernel/security/lsm")
-    if listed.exists() and "bpf" in listed.read_text().split(","):
-        pytest.skip("this kernel has BPF LSM")
-    mark = net.folder / f"ran-{os.urandom(3).hex()}"
-    if command == "run":
-        watch = start.run(WEATHER_ONLY, "touch", mark, options=["--guard"])
-    else:
-        watch = start.attach(WEATHER_ONLY, start.agent("sh", "-c", "read line").pid,
-                             options=["--guard"])
-    assert watch.wait() == 125
-    assert "the guard is not possible here: it needs BPF LSM" in watch.text()
-    assert not mark.exists() and not watch.of("header")
