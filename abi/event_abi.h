@@ -9,7 +9,7 @@
 #ifndef LINNET_EVENT_ABI_H
 #define LINNET_EVENT_ABI_H
 
-#define LN_ABI_VERSION 2
+#define LN_ABI_VERSION 3
 
 #define LN_ABI_TASKS_MAX     65536 /* tracked thread groups */
 #define LN_ABI_TCP_FLOWS_MAX 65536 /* connections of the tree */
@@ -20,6 +20,9 @@
 #define LN_ABI_ARGS_MAX      4096 /* argument vector as in /proc/PID/cmdline */
 #define LN_ABI_DNS_MAX       4096 /* DNS payload of one datagram */
 #define LN_ABI_DNS_PORTS     4
+#define LN_ABI_BYTES_MAX     4096 /* payload in one record */
+#define LN_ABI_FIRST_BYTES   8192 /* of what a TCP connection sends */
+#define LN_ABI_FIRST_PACKETS 4    /* of what a UDP flow sends, when they look like QUIC */
 #define LN_ABI_COVER_MAX     16   /* cgroups on which packets are seen */
 #define LN_ABI_CGROUP_MAX    1024 /* path components of a cgroup, leaf first, NUL after each */
 #define LN_ABI_UNIX_MAX      108  /* sun_path */
@@ -39,6 +42,7 @@ enum ln_abi_kind {
 	LN_ABI_FLOW_WIRE,
 	LN_ABI_CHANNEL,
 	LN_ABI_CGROUP,
+	LN_ABI_BYTES,
 };
 
 /* How the owner of a flow or channel was found. */
@@ -58,6 +62,7 @@ enum ln_abi_lost {
 	LN_ABI_LOST_DNS,      /* a DNS message too long, fragmented or unreadable */
 	LN_ABI_LOST_VERDICTS, /* wake-up map refused an entry: only latency suffers */
 	LN_ABI_LOST_LINEAGE,  /* adoption: a family too large or too deep, a child is not watched */
+	LN_ABI_LOST_BYTES,    /* first bytes of a flow that could not be read */
 	LN_ABI_LOST_COUNT,
 };
 
@@ -254,6 +259,19 @@ struct ln_abi_dns {
 	/* len bytes of DNS message */
 };
 _Static_assert(sizeof(struct ln_abi_dns) == 88, "abi");
+
+/* What a flow carries, as it is on the wire: the first bytes that a TCP connection sends, all of
+ * both directions when it is a DNS conversation, and the first datagrams that look like QUIC. */
+#define LN_ABI_BYTES_IN  0x1 /* came in; else it went out */
+#define LN_ABI_BYTES_CUT 0x2 /* bytes that should follow are not told: too many, or unreadable */
+* / struct ln_abi_bytes {
+	struct ln_abi_header h;
+	struct ln_abi_flow flow;
+	__u32 offset; /* TCP: in the stream, of the first byte; UDP: which packet of the flow, 0… */
+	__u32 len;
+	/* len bytes */
+};
+_Static_assert(sizeof(struct ln_abi_bytes) == 88, "abi");
 
 /* Why a living process is taken as one of the tree. */
 enum ln_abi_kin {

@@ -59,11 +59,22 @@ const char *ln_name_source_text(enum ln_name_source s)
 	    [LN_NAME_ANSWER] = "answer",
 	    [LN_NAME_OWN_LOOKUP] = "own-lookup",
 	    [LN_NAME_HOSTS] = "hosts",
+	    [LN_NAME_RESOLVED] = "resolved",
 	    [LN_NAME_UNTRUSTED] = "untrusted",
+	    [LN_NAME_SNI] = "sni",
+	    [LN_NAME_QUIC_SNI] = "quic-sni",
+	    [LN_NAME_HOST_HEADER] = "host-header",
+	    [LN_NAME_GETADDRINFO] = "getaddrinfo",
+	    [LN_NAME_PTR] = "ptr",
 	};
 	_Static_assert(LN_ARRAY_SIZE(texts) == LN_NAME_SOURCE_COUNT, "a text for each source");
 
 	return (unsigned int)s < LN_NAME_SOURCE_COUNT ? texts[s] : "unknown";
+}
+
+bool ln_name_source_grants(enum ln_name_source s)
+{
+	return s < LN_NAME_UNTRUSTED;
 }
 
 bool ln_names_grantable(const struct ln_addr *addr)
@@ -328,7 +339,7 @@ int ln_names_add(struct ln_names *n, uint32_t agent, const struct ln_addr *addr,
 {
 	struct place_key key = make_key(agent, addr);
 	bool grants =
-	    evidence->grants && evidence->source != LN_NAME_UNTRUSTED && ln_names_grantable(addr);
+	    evidence->grants && ln_name_source_grants(evidence->source) && ln_names_grantable(addr);
 	struct place *place;
 	struct entry *entry;
 	int r;

@@ -20,10 +20,18 @@ enum ln_name_source {
 	LN_NAME_ANSWER,     /* a DNS answer of a trusted resolver to the agent's own question */
 	LN_NAME_OWN_LOOKUP, /* linnet asked itself */
 	LN_NAME_HOSTS,      /* /etc/hosts of the agent */
-	LN_NAME_UNTRUSTED,  /* an answer from anywhere else, or unasked: names, never grants */
+	LN_NAME_RESOLVED,   /* systemd-resolved says that it told somebody here so */
+	/* What follows names and never grants. */
+	LN_NAME_UNTRUSTED,   /* an answer from anywhere else, or unasked */
+	LN_NAME_SNI,         /* the agent said so to the server: TLS, … */
+	LN_NAME_QUIC_SNI,    /* … QUIC, … */
+	LN_NAME_HOST_HEADER, /* … HTTP/1 */
+	LN_NAME_GETADDRINFO, /* read from the agent's own memory */
+	LN_NAME_PTR,         /* a reverse look-up of the agent */
 	LN_NAME_SOURCE_COUNT,
 };
 const char *ln_name_source_text(enum ln_name_source s); /* "answer", "own-lookup", … */
+bool ln_name_source_grants(enum ln_name_source s);      /* else it never does, whatever it says */
 
 struct ln_name_evidence {
 	char name[LN_NAME_MAX]; /* canonical: the name that was asked for */
@@ -44,8 +52,8 @@ void ln_names_free(struct ln_names **n);
 
 /* Adds or renews (agent, addr, name, source, grants): of two expiries the later one holds. agent 0:
  * evidence for every agent. A loopback address is kept only from LN_NAME_HOSTS, and then only for
- * naming; LN_NAME_UNTRUSTED, and an address that is not grantable, never grant whatever `grants`
- * says. -EINVAL: no address, or no name; -ENOMEM counts as evicted. */
+ * naming; a source that only names, and an address that is not grantable, never grant whatever
+ * `grants` says. -EINVAL: no address, or no name; -ENOMEM counts as evicted. */
 int ln_names_add(struct ln_names *n, uint32_t agent, const struct ln_addr *addr,
 		 const struct ln_name_evidence *evidence);
 /* Fills up to `max` entries, granting ones first, then newest first; returns how many. */

@@ -293,6 +293,7 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 		e->sum.lost += ev->lost.count;
 		ln_losses_add(e, ev->agent, ev->lost.reason, ev->lost.count);
 		break;
+	case LN_EVENT_BYTES:
 	case LN_EVENT_TICK:
 	case LN_EVENT_COUNT:
 		break;

@@ -18,6 +18,7 @@ enum ln_event_kind {
 	LN_EVENT_WIRE,    /* a flow's packets go elsewhere than it was named */
 	LN_EVENT_CHANNEL, /* a way out that is no flow, or its preparation */
 	LN_EVENT_CGROUP,  /* the path of a cgroup in which the tree is */
+	LN_EVENT_BYTES,   /* what a flow carries */
 	LN_EVENT_TAMPER,  /* somebody touched linnet itself */
 	LN_EVENT_LOST,
 	LN_EVENT_TICK, /* the time only: nothing happened */
@@ -156,6 +157,14 @@ struct ln_event {
 			const uint8_t *bytes;
 			size_t len;
 		} dns;
+		struct {
+			struct ln_flow flow;
+			bool inbound;    /* these bytes came in */
+			bool cut;        /* what should follow is not told */
+			uint32_t offset; /* TCP: in the stream; UDP: which packet, from 0 */
+			const uint8_t *bytes;
+			size_t len;
+		} bytes;
 		struct {
 			struct ln_addr addr;
 			struct ln_name_evidence evidence;

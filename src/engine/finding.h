@@ -5,6 +5,7 @@
 #define LINNET_ENGINE_FINDING_H
 
 #include "event.h"
+#include "payload/sniff.h"
 #include "policy/policy.h"
 #include "proc/cgroups.h"
 #include "proc/tree.h"
@@ -19,6 +20,7 @@ enum ln_finding_kind {
 	LN_FINDING_REPEATS, /* how often a violation that was told has come again */
 	LN_FINDING_WIRE,    /* named and real destination differ; judged by the real one */
 	LN_FINDING_CHANNEL, /* see channel->kind */
+	LN_FINDING_CLAIM,   /* what the bytes of a flow say about where it goes: see claim */
 	LN_FINDING_TAMPER,
 	LN_FINDING_LOST,
 	LN_FINDING_COUNT,
@@ -66,7 +68,9 @@ struct ln_finding {
 	const struct ln_endpoint *wire;   /* WIRE */
 	enum ln_wire_why wire_why;        /* WIRE */
 	const struct ln_channel *channel; /* CHANNEL, and REPEATS of one */
-	const struct ln_party *other;     /* TAMPER: who did it; pid 0 unknown */
+	const struct ln_claim *claim;     /* CLAIM */
+	uint64_t held_ns; /* FLOW_OPEN: how long it waited for linnet's own look-ups; 0 not */
+	const struct ln_party *other; /* TAMPER: who did it; pid 0 unknown */
 	const char *subject; /* CHANNEL, TAMPER: what it is about, in words; REPEATS of WIRE, too */
 	/* Candidates for the address that was judged, granting first: of `wire` for WIRE, else of
 	 * flow->remote. */

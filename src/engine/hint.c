@@ -26,7 +26,8 @@ static void add_ungranted(struct ln_engine *e, const char *name)
 	const struct ln_name_evidence *best = NULL;
 
 	for (size_t i = 0; i < e->n_found && !best; i++) {
-		if (e->found[i].source != LN_NAME_UNTRUSTED && strcmp(e->found[i].name, name) == 0)
+		if (ln_name_source_grants(e->found[i].source) &&
+		    strcmp(e->found[i].name, name) == 0)
 			best = &e->found[i];
 	}
 	ln_buf_addf(&e->hint, "%s is listed, but ", name);

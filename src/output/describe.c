@@ -142,7 +142,7 @@ void ln_describe_endpoint(struct ln_buf *out, const struct ln_endpoint *remote,
 		if (i > 0)
 			ln_buf_adds(out, ", ");
 		ln_text_escape(out, e->name, strlen(e->name));
-		if (e->source == LN_NAME_UNTRUSTED)
+		if (!ln_name_source_grants(e->source))
 			ln_buf_adds(out, " (claimed)");
 		else if (e->over)
 			ln_buf_adds(out, " (expired)");

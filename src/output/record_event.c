@@ -356,6 +356,8 @@ void ln_record_event(struct ln_buf *b, const struct ln_finding *f)
 	case LN_FINDING_CHANNEL:
 		add_channel(b, f);
 		break;
+	case LN_FINDING_CLAIM:
+		break;
 	case LN_FINDING_TAMPER:
 		add_tamper(b, f);
 		break;

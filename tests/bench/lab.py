@@ -15,7 +15,8 @@ from watch import monitor_of, status_of  # noqa: E402
 
 # A usual server takes each connection at once. A batching one never has to be woken, so that less
 # time that is not the workload's own stands in the ratio, and less noise.
-USUAL, BATCHING, OTHER_USUAL, OTHER_BATCHING, ECHO = 20000, 20001, 20100, 20101, 20200
+USUAL, BATCHING, OTHER_USUAL, OTHER_BATCHING = 20000, 20001, 20100, 20101
+ECHO, TCP_ECHO, DISCARD = 20200, 20201, 20202
 BATCH_US = 1000
 POLICY = f"""agent_name: "bench"
 expected_outbound:
@@ -27,6 +28,10 @@ expected_outbound:
     port: {ECHO}
     protocol: "UDP"
     purpose: "Echo of the benchmark"
+  - destination: "127.0.0.1"
+    port: [{TCP_ECHO}, {DISCARD}]
+    protocol: "TCP"
+    purpose: "What takes more than a connect"
 """
 TIME_WAITS = Path("/proc/sys/net/ipv4/tcp_max_tw_buckets")
 
@@ -94,7 +99,8 @@ class Lab:
                 self.start("sink", "tcp", port, 0)
             for port in BATCHING, OTHER_BATCHING:
                 self.start("sink", "tcp", port, BATCH_US)
-            self.start("sink", "udp", ECHO, 0)
+            for kind, port, cpu in (("udp", ECHO, 0), ("echo", TCP_ECHO, 0), ("discard", DISCARD, 1)):
+                self.start("sink", kind, port, cpu)
         except BaseException:
             self.close()
             raise

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The other side. `sink tcp PORT BATCH_US` takes connections and closes them: at once (0), or all
  * that came each BATCH_US, so that a workload does not pay for waking the server. `sink udp PORT
- * CPU` echoes datagrams on one CPU. Says READY; ends when standard input does. */
+ * CPU` echoes datagrams on one CPU, `sink echo PORT CPU` what one TCP connection after the other
+ * sends, `sink discard PORT CPU` reads it. Says READY; ends when standard input does. */
 #include "bench.h"
 
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -62,14 +64,35 @@ static void serve_udp(int fd)
 	}
 }
 
+/* One connection at a time, to its end. */
+static void serve_streams(int listener, bool echo)
+{
+	static char piece[1 << 18];
+
+	for (;;) {
+		ssize_t n;
+
+		wait_ready(listener, false);
+		int on = 1, fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		while ((n = read(fd, piece, sizeof(piece))) > 0)
+			if (echo && write(fd, piece, (size_t)n) != n)
+				break;
+		close(fd);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 4)
-		errx(2, "usage: sink tcp PORT BATCH_US | sink udp PORT CPU");
-	bool tcp = strcmp(argv[1], "tcp") == 0;
-	int fd = bound(tcp ? SOCK_STREAM : SOCK_DGRAM, (uint16_t)strtoul(argv[2], NULL, 10));
+		errx(2, "usage: sink tcp PORT BATCH_US | sink udp|echo|discard PORT CPU");
+	bool tcp = strcmp(argv[1], "tcp") == 0, udp = strcmp(argv[1], "udp") == 0;
+	int fd = bound(udp ? SOCK_DGRAM : SOCK_STREAM, (uint16_t)strtoul(argv[2], NULL, 10));
 
-	if (tcp && listen(fd, 65535) < 0)
+	if (!udp && listen(fd, 65535) < 0)
 		err(1, "listen");
 	if (!tcp)
 		pin_to((int)strtol(argv[3], NULL, 10));
@@ -77,5 +100,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	if (tcp)
 		serve_tcp(fd, strtoull(argv[3], NULL, 10) * 1000);
+	if (!udp)
+		serve_streams(fd, strcmp(argv[1], "echo") == 0);
 	serve_udp(fd);
 }

@@ -5,15 +5,16 @@
  *       connect and close; PLACES addresses in turn; RATE a second (0: as fast as it goes); with
  *       hold it then stays until standard input ends
  *   work udp PORT COUNT CPU [hold]                    round trips of one datagram; `p50_ns`
- *   work getppid COUNT
- *   work forkexec COUNT
- *   work children PORT COUNT                          short children, one connect each
- *   work latency PORT COUNT BURST GAP_US              connects to COUNT new places, stamped
- *   work wait                                         until standard input ends
+ *   work pingpong PORT COUNT CPU                      round trips of one byte by TCP; `p50_ns`
+ *   work stream PORT MIB CPU                          as fast as it goes, until the last byte is
+ * read work getppid COUNT work forkexec COUNT work children PORT COUNT short children, one connect
+ * each work latency PORT COUNT BURST GAP_US              connects to COUNT new places, stamped work
+ * wait                                         until standard input ends
  */
 #include "bench.h"
 
 #include <inttypes.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,20 +120,34 @@ static int by_size(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static void run_udp(uint16_t port, uint64_t count, int cpu)
+static int connected(uint16_t port)
 {
 	struct sockaddr_in to = endpoint(HOME, port);
-	uint64_t *took = calloc(count, sizeof(*took)), begin = now_ns();
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+		err(1, "connect");
+	return fd;
+}
+
+/* Each datagram names its destination; TCP is connected. */
+static void run_round_trips(int type, uint16_t port, uint64_t count, int cpu)
+{
+	struct sockaddr_in to = endpoint(HOME, port);
+	const struct sockaddr *name = type == SOCK_DGRAM ? (struct sockaddr *)&to : NULL;
+	uint64_t *took = calloc(count, sizeof(*took)), begin;
+	int fd = name ? socket(AF_INET, type | SOCK_CLOEXEC, 0) : connected(port);
 	char byte = 0;
 
 	if (!took || fd < 0)
 		err(1, "socket");
 	pin_to(cpu);
+	begin = now_ns();
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t sent_ns = now_ns();
 
-		if (sendto(fd, &byte, 1, 0, (struct sockaddr *)&to, sizeof(to)) != 1 ||
+		if (sendto(fd, &byte, 1, 0, name, name ? sizeof(to) : 0) != 1 ||
 		    recv(fd, &byte, 1, 0) != 1)
 			err(1, "round trip");
 		took[i] = now_ns() - sent_ns;
@@ -144,6 +159,27 @@ static void run_udp(uint16_t port, uint64_t count, int cpu)
 	       count, count, ns, took[count / 2]);
 	fflush(stdout);
 	free(took);
+}
+
+static void run_stream(uint16_t port, uint64_t mib, int cpu)
+{
+	static char piece[1 << 16];
+	uint64_t left = mib << 20, begin;
+	int fd = connected(port);
+
+	pin_to(cpu);
+	begin = now_ns();
+	while (left > 0) {
+		ssize_t n = write(fd, piece, left < sizeof(piece) ? left : sizeof(piece));
+
+		if (n < 0)
+			err(1, "write");
+		left -= (uint64_t)n;
+	}
+	shutdown(fd, SHUT_WR);
+	wait_for_eof(fd);
+	report(mib << 10, mib << 10, now_ns() - begin);
+	close(fd);
 }
 
 static void run_getppid(uint64_t count)
@@ -236,9 +272,13 @@ int main(int argc, char **argv)
 		if (argc > 7)
 			wait_for_eof(STDIN_FILENO);
 	} else if (strcmp(what, "udp") == 0 && argc >= 5) {
-		run_udp(port, number(argv[3]), (int)number(argv[4]));
+		run_round_trips(SOCK_DGRAM, port, number(argv[3]), (int)number(argv[4]));
 		if (argc > 5)
 			wait_for_eof(STDIN_FILENO);
+	} else if (strcmp(what, "pingpong") == 0 && argc == 5) {
+		run_round_trips(SOCK_STREAM, port, number(argv[3]), (int)number(argv[4]));
+	} else if (strcmp(what, "stream") == 0 && argc == 5) {
+		run_stream(port, number(argv[3]), (int)number(argv[4]));
 	} else if (strcmp(what, "getppid") == 0 && argc == 3) {
 		run_getppid(number(argv[2]));
 	} else if (strcmp(what, "forkexec") == 0 && argc == 3) {

@@ -10,12 +10,13 @@ LAYERS = {
     "base": set(),
     "proc": {"base"},
     "dns": {"base"},
+    "payload": {"base"},
     "policy": {"base"},
-    "engine": {"base", "proc", "dns", "policy"},
-    "sensor": {"base", "proc", "dns", "policy", "engine"},
-    "output": {"base", "proc", "dns", "policy", "engine"},
-    "daemon": {"base", "proc", "dns", "policy", "engine", "sensor", "output"},
-    "cli": {"base", "proc", "dns", "policy", "engine", "sensor", "output", "daemon"},
+    "engine": {"base", "proc", "dns", "payload", "policy"},
+    "sensor": {"base", "proc", "dns", "payload", "policy", "engine"},
+    "output": {"base", "proc", "dns", "payload", "policy", "engine"},
+    "daemon": {"base", "proc", "dns", "payload", "policy", "engine", "sensor", "output"},
+    "cli": {"base", "proc", "dns", "payload", "policy", "engine", "sensor", "output", "daemon"},
 }
 ABI = "event_abi.h"
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.MULTILINE)
@@ -27,7 +28,7 @@ NO_SPDX = {".md", ".json", ".yaml", ".yml", ".txt", ".scd", ".conf", ".bin", ""}
 # Calls that would make the engine, or what is below it, do I/O, log or read a clock.
 IMPURE = re.compile(r"\b(open|openat|read|write|socket|ioctl|syscall|time|clock_gettime|printf|"
                     r"fprintf|fopen|getenv|usleep|nanosleep|sleep|ln_log|ln_clock_\w+)\s*\(")
-PURE = ("proc", "dns", "policy", "engine")
+PURE = ("proc", "dns", "payload", "policy", "engine")
 
 
 def layer_findings(path, text):

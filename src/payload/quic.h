@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ClientHello in a client's QUIC Initial packets, v1 (RFC 9000, 9001) and v2 (RFC 9369): header
+ * protection and AEAD by keys that follow from the packet itself, CRYPTO frames in any order, in
+ * several packets and datagrams. By libgcrypt. Bounded: 16 KiB of hello, 16 packets.
+ */
+#ifndef LINNET_PAYLOAD_QUIC_H
+#define LINNET_PAYLOAD_QUIC_H
+
+#include "tls.h"
+
+struct ln_quic; /* opaque: one client's flow */
+
+struct ln_quic *ln_quic_new(void);
+void ln_quic_free(struct ln_quic **q);
+/* One datagram that the client sent. 0: *ret is filled; -EAGAIN: more datagrams are needed;
+ * -EBADMSG: this flow is not QUIC as we know it, or its Initials do not decrypt. */
+int ln_quic_put(struct ln_quic *q, const uint8_t *datagram, size_t len, struct ln_tls_hello *ret);
+/* Whether a datagram can be a client's Initial at all: long header, fixed bit, a known version. */
+bool ln_quic_maybe(const uint8_t *datagram, size_t len);
+
+#endif
