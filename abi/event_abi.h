@@ -264,7 +264,7 @@ _Static_assert(sizeof(struct ln_abi_dns) == 88, "abi");
  * both directions when it is a DNS conversation, and the first datagrams that look like QUIC. */
 #define LN_ABI_BYTES_IN  0x1 /* came in; else it went out */
 #define LN_ABI_BYTES_CUT 0x2 /* bytes that should follow are not told: too many, or unreadable */
-* / struct ln_abi_bytes {
+struct ln_abi_bytes {
 	struct ln_abi_header h;
 	struct ln_abi_flow flow;
 	__u32 offset; /* TCP: in the stream, of the first byte; UDP: which packet of the flow, 0… */

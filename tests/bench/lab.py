@@ -99,7 +99,7 @@ class Lab:
                 self.start("sink", "tcp", port, 0)
             for port in BATCHING, OTHER_BATCHING:
                 self.start("sink", "tcp", port, BATCH_US)
-            for kind, port, cpu in (("udp", ECHO, 0), ("echo", TCP_ECHO, 0), ("discard", DISCARD, 1)):
+            for kind, port, cpu in (("udp", ECHO, 0), ("echo", TCP_ECHO, 0), ("discard", DISCARD, 0)):
                 self.start("sink", kind, port, cpu)
         except BaseException:
             self.close()
