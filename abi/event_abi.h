@@ -249,8 +249,9 @@ struct ln_abi_flow_close {
 };
 _Static_assert(sizeof(struct ln_abi_flow_close) == 128, "abi");
 
-#define LN_ABI_DNS_ANSWER 0x1 /* came in; else it went out */
-#define LN_ABI_DNS_CUT    0x2
+#define LN_ABI_DNS_ANSWER   0x1 /* came in; else it went out */
+#define LN_ABI_DNS_CUT      0x2
+#define LN_ABI_DNS_STRANGER 0x4 /* came in from where the socket has sent nothing: `remote` */
 struct ln_abi_dns {
 	struct ln_abi_header h;
 	struct ln_abi_flow flow;

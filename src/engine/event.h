@@ -154,6 +154,7 @@ struct ln_event {
 			struct ln_flow flow; /* the socket that carried it; remote: the resolver */
 			bool answer;
 			bool cut;
+			bool stranger; /* came from where this socket has sent nothing: `remote` */
 			const uint8_t *bytes;
 			size_t len;
 		} dns;

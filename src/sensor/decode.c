@@ -2,6 +2,7 @@
 #include "decode.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 static const char *const lost_texts[LN_ABI_LOST_COUNT] = {
@@ -254,9 +255,31 @@ static int decode_dns(const void *record, size_t len, struct ln_event *ev)
 	ev->kind = LN_EVENT_DNS;
 	ev->dns.answer = raw->h.flags & LN_ABI_DNS_ANSWER;
 	ev->dns.cut = raw->h.flags & LN_ABI_DNS_CUT;
+	ev->dns.stranger = raw->h.flags & LN_ABI_DNS_STRANGER;
 	ev->dns.bytes = (const uint8_t *)(raw + 1);
 	ev->dns.len = raw->len;
 	return decode_flow(&raw->flow, &ev->dns.flow);
+}
+
+/* Nothing at all is only told to say that something is missing. */
+static int decode_bytes(const void *record, size_t len, struct ln_event *ev)
+{
+	const struct ln_abi_bytes *raw = record;
+
+	if (len < sizeof(*raw) || raw->len > LN_ABI_BYTES_MAX || len < sizeof(*raw) + raw->len ||
+	    raw->h.flags & ~(LN_ABI_BYTES_IN | LN_ABI_BYTES_CUT) ||
+	    (raw->len == 0 && !(raw->h.flags & LN_ABI_BYTES_CUT)))
+		return -EBADMSG;
+	if (raw->flow.proto != IPPROTO_TCP &&
+	    (raw->flow.proto != IPPROTO_UDP || raw->offset >= LN_ABI_FIRST_PACKETS))
+		return -EBADMSG;
+	ev->kind = LN_EVENT_BYTES;
+	ev->bytes.inbound = raw->h.flags & LN_ABI_BYTES_IN;
+	ev->bytes.cut = raw->h.flags & LN_ABI_BYTES_CUT;
+	ev->bytes.offset = raw->offset;
+	ev->bytes.bytes = (const uint8_t *)(raw + 1);
+	ev->bytes.len = raw->len;
+	return decode_flow(&raw->flow, &ev->bytes.flow);
 }
 
 int ln_decode(struct ln_decoder *d, const void *record, size_t len, struct ln_event *ret)
@@ -306,6 +329,9 @@ int ln_decode(struct ln_decoder *d, const void *record, size_t len, struct ln_ev
 		break;
 	case LN_ABI_CGROUP:
 		r = decode_cgroup(d, record, len, &ev);
+		break;
+	case LN_ABI_BYTES:
+		r = decode_bytes(record, len, &ev);
 		break;
 	default:
 		return -EBADMSG;

@@ -326,32 +326,6 @@ static int read_close(struct ln_story *s, json_t *body, struct ln_event *ev, str
 	return r < 0 ? r : ln_story_add(s, ev, err);
 }
 
-static int digit(char c)
-{
-	const char *digits = "0123456789abcdef";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-static int read_hex(const char *hex, struct ln_error *err, uint8_t *buf, size_t size,
-		    size_t *ret_len)
-{
-	size_t n = strlen(hex) / 2;
-
-	if (strlen(hex) % 2 || n > size)
-		return ln_error_set(err, EINVAL, "hex: an odd number of digits, or too many");
-	for (size_t i = 0; i < n; i++) {
-		int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return ln_error_set(err, EINVAL, "hex: only 0-9 and a-f");
-		buf[i] = (uint8_t)(high << 4 | low);
-	}
-	*ret_len = n;
-	return 0;
-}
-
 static int read_message(struct ln_story *s, json_t *message, struct ln_event *ev,
 			struct ln_error *err)
 {
@@ -359,7 +333,8 @@ static int read_message(struct ln_story *s, json_t *message, struct ln_event *ev
 	int r;
 
 	if (json_is_string(message))
-		r = read_hex(json_string_value(message), err, bytes, sizeof(bytes), &ev->dns.len);
+		r = ln_story_hex(json_string_value(message), err, bytes, sizeof(bytes),
+				 &ev->dns.len);
 	else
 		r = ln_story_dns_message(message, ev->dns.answer, err, bytes, sizeof(bytes),
 					 &ev->dns.len);
@@ -372,19 +347,20 @@ static int read_dns(struct ln_story *s, json_t *body, struct ln_event *ev, struc
 {
 	const char *resolver, *proto = "UDP";
 	json_t *query = NULL, *answer = NULL;
+	int stranger = 0, r;
 	json_error_t wrong;
 	json_int_t id;
-	int r;
 
 	ev->kind = LN_EVENT_DNS;
-	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:I, s:i, s:s, s?s, s?o, s?o}", "id", &id,
-			   "pid", &ev->pid, "resolver", &resolver, "proto", &proto, "query", &query,
-			   "answer", &answer) < 0)
+	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:I, s:i, s:s, s?s, s?o, s?o, s?b}", "id",
+			   &id, "pid", &ev->pid, "resolver", &resolver, "proto", &proto, "query",
+			   &query, "answer", &answer, "stranger", &stranger) < 0)
 		return ln_story_wrong(&wrong, err);
 	if (!query == !answer)
 		return ln_error_set(err, EINVAL, "give a query or an answer");
 	ev->dns.flow.id = (uint64_t)id;
 	ev->dns.answer = answer;
+	ev->dns.stranger = stranger;
 	r = ln_story_proto(proto, err, &ev->dns.flow.proto);
 	if (r == 0)
 		r = ln_story_endpoint(resolver, err, &ev->dns.flow.remote);
@@ -454,7 +430,7 @@ static int read_line(struct ln_story *s, json_t *line, struct ln_error *err)
 	    {"exit", read_exit},         {"flow", read_flow},         {"close", read_close},
 	    {"dns", read_dns},           {"name", read_name},         {"lost", read_lost},
 	    {"tick", read_tick},         {"wire", ln_story_wire},     {"channel", ln_story_channel},
-	    {"cgroup", ln_story_cgroup}, {"tamper", ln_story_tamper},
+	    {"cgroup", ln_story_cgroup}, {"tamper", ln_story_tamper}, {"bytes", ln_story_bytes},
 	};
 	struct ln_event ev = {.agent = 1};
 	json_t *agent = json_object_get(line, "agent");

@@ -47,6 +47,10 @@ int ln_story_channel(struct ln_story *s, json_t *body, struct ln_event *ev, stru
 int ln_story_cgroup(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err);
 int ln_story_tamper(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err);
 
+/* story_bytes.c: what a flow carries; and lower-case hexadecimal digits. */
+int ln_story_bytes(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err);
+int ln_story_hex(const char *hex, struct ln_error *err, uint8_t *buf, size_t size, size_t *ret_len);
+
 /* A DNS message on the wire (RFC 1035, 4.1) from "query" or "answer" of a story line. */
 int ln_story_dns_message(const json_t *body, bool answer, struct ln_error *err, uint8_t *buf,
 			 size_t size, size_t *ret_len);

@@ -41,6 +41,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				touch(ev.exec.args, ev.exec.args_len);
 		} else if (ev.kind == LN_EVENT_DNS) {
 			sink += touch(ev.dns.bytes, ev.dns.len);
+		} else if (ev.kind == LN_EVENT_BYTES) {
+			require(ev.bytes.len > 0 || ev.bytes.cut);
+			require(ev.bytes.len <= LN_ABI_BYTES_MAX);
+			sink += touch(ev.bytes.bytes, ev.bytes.len);
 		} else if (ev.kind == LN_EVENT_FLOW_OPEN || ev.kind == LN_EVENT_FLOW_CLOSE) {
 			require(ev.flow.flow.remote.addr.family == 4 ||
 				ev.flow.flow.remote.addr.family == 6);

@@ -220,8 +220,73 @@ static void test_dns(void **state)
 	assert_true(ev.dns.answer);
 	assert_true(ev.dns.cut);
 	assert_int_equal(ev.dns.len, 12);
+	assert_false(ev.dns.stranger);
+	raw.ev.h.flags = LN_ABI_DNS_ANSWER | LN_ABI_DNS_STRANGER;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), 0);
+	assert_true(ev.dns.stranger);
 	refuse_shorter(&raw, sizeof(raw.ev) + 12);
 	raw.ev.len = LN_ABI_DNS_MAX + 1;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
+}
+
+static void test_bytes(void **state)
+{
+	struct {
+		struct ln_abi_bytes ev;
+		uint8_t bytes[16];
+	} raw = {.ev = {.h = header(LN_ABI_BYTES), .offset = 8190, .len = 12}, .bytes = "\x16\x03"};
+	struct ln_event ev;
+
+	raw.ev.flow = flow4(0);
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw.ev) + 12, &ev), 0);
+	assert_int_equal(ev.kind, LN_EVENT_BYTES);
+	assert_int_equal(ev.bytes.flow.id, 0x10001);
+	assert_int_equal(ev.bytes.flow.remote.port, 443);
+	assert_false(ev.bytes.inbound);
+	assert_false(ev.bytes.cut);
+	assert_int_equal(ev.bytes.offset, 8190);
+	assert_int_equal(ev.bytes.len, 12);
+	assert_memory_equal(ev.bytes.bytes, "\x16\x03", 3);
+	refuse_shorter(&raw, sizeof(raw.ev) + 12);
+	raw.ev.h.flags = LN_ABI_BYTES_IN | LN_ABI_BYTES_CUT;
+	/* The record may be longer than what it holds: room comes in several sizes. */
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), 0);
+	assert_true(ev.bytes.inbound && ev.bytes.cut);
+	assert_int_equal(ev.bytes.len, 12);
+}
+
+static void test_bytes_refused(void **state)
+{
+	struct {
+		struct ln_abi_bytes ev;
+		uint8_t bytes[LN_ABI_BYTES_MAX + 1];
+	} raw = {.ev = {.h = header(LN_ABI_BYTES), .len = LN_ABI_BYTES_MAX}};
+	struct ln_event ev;
+
+	raw.ev.flow = flow4(0);
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), 0);
+	raw.ev.len++;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
+	/* Nothing, for no reason. */
+	raw.ev.len = 0;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
+	raw.ev.h.flags = LN_ABI_BYTES_CUT;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), 0);
+	raw.ev.h.flags = 0x4;
+	raw.ev.len = 1;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
+	raw.ev.h.flags = 0;
+	/* Of UDP only the first packets. */
+	raw.ev.flow.proto = 17;
+	raw.ev.offset = LN_ABI_FIRST_PACKETS - 1;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), 0);
+	raw.ev.offset = LN_ABI_FIRST_PACKETS;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
+	raw.ev.flow.proto = 1;
+	raw.ev.offset = 0;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
+	raw.ev.flow.proto = 6;
+	raw.ev.flow.family = 5;
 	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
 }
 
@@ -260,7 +325,7 @@ static void test_cgroup(void **state)
 
 static void test_unknown_kind(void **state)
 {
-	struct ln_abi_flow_close raw = {.h = header(LN_ABI_DNS + 1)};
+	struct ln_abi_flow_close raw = {.h = header(LN_ABI_BYTES + 1)};
 	struct ln_event ev;
 
 	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
@@ -288,6 +353,8 @@ int main(void)
 	    cmocka_unit_test(test_flow_open),
 	    cmocka_unit_test(test_flow_close),
 	    cmocka_unit_test(test_dns),
+	    cmocka_unit_test(test_bytes),
+	    cmocka_unit_test(test_bytes_refused),
 	    cmocka_unit_test(test_cgroup),
 	    cmocka_unit_test(test_unknown_kind),
 	    cmocka_unit_test(test_lost_texts),
