@@ -10,13 +10,16 @@
 #include <sys/stat.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#ifndef BPF_F_PREORDER
+#define BPF_F_PREORDER (1U << 6) /* include/uapi/linux/bpf.h, since Linux 6.15 */
+#endif
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "linnet.skel.h"
 
-enum where { AT_KERNEL, AT_KERNEL_DEEP, AT_CGROUP_ROOT, ON_DEMAND, ON_ADOPTION };
+enum where { AT_KERNEL, AT_KERNEL_DEEP, AT_CGROUP_ROOT, AT_CGROUP_FIRST, ON_DEMAND, ON_ADOPTION };
 
 /* Every program: where it hangs, what stops working without it. Attached in this order, so that a
  * child cannot be born between the hooks. */
@@ -43,10 +46,10 @@ static const struct hook hooks[] = {
     HOOK(on_tcp_destroy, "tcp_destroy_sock", AT_KERNEL, true, "some TCP flows never end"),
     HOOK(on_sock_create, "cgroup/sock_create", AT_CGROUP_ROOT, false,
 	 "raw sockets, and sockets that came from outside the tree, are not told as such"),
-    HOOK(on_connect4, "cgroup/connect4", AT_CGROUP_ROOT, true, "IPv4 connects are not seen"),
-    HOOK(on_connect6, "cgroup/connect6", AT_CGROUP_ROOT, true, "IPv6 connects are not seen"),
-    HOOK(on_sendmsg4, "cgroup/sendmsg4", AT_CGROUP_ROOT, true, "IPv4 sendto is not seen"),
-    HOOK(on_sendmsg6, "cgroup/sendmsg6", AT_CGROUP_ROOT, true, "IPv6 sendto is not seen"),
+    HOOK(on_connect4, "cgroup/connect4", AT_CGROUP_FIRST, true, "IPv4 connects are not seen"),
+    HOOK(on_connect6, "cgroup/connect6", AT_CGROUP_FIRST, true, "IPv6 connects are not seen"),
+    HOOK(on_sendmsg4, "cgroup/sendmsg4", AT_CGROUP_FIRST, true, "IPv4 sendto is not seen"),
+    HOOK(on_sendmsg6, "cgroup/sendmsg6", AT_CGROUP_FIRST, true, "IPv6 sendto is not seen"),
     HOOK(on_bind4, "cgroup/bind4", AT_CGROUP_ROOT, false, "UDP servers are not told"),
     HOOK(on_bind6, "cgroup/bind6", AT_CGROUP_ROOT, false, "UDP servers are not told"),
     HOOK(on_post_bind4, "cgroup/post_bind4", AT_CGROUP_ROOT, false,
@@ -124,16 +127,40 @@ static __attribute__((format(printf, 2, 0))) int on_libbpf_print(enum libbpf_pri
 	return 0;
 }
 
-static int keep_link(struct ln_bpf *b, struct bpf_link *link)
+static int keep_link_fd(struct ln_bpf *b, int fd)
 {
-	if (!link)
+	if (fd < 0)
 		return -errno;
 	if (b->n_links == LN_BPF_LINKS_MAX) {
-		bpf_link__destroy(link);
+		close(fd);
 		return -ENOSPC;
 	}
-	b->links[b->n_links++] = link;
+	b->links[b->n_links++] = fd;
 	return 0;
+}
+
+static int keep_link(struct ln_bpf *b, struct bpf_link *link)
+{
+	int fd;
+
+	if (!link)
+		return -errno;
+	fd = fcntl(bpf_link__fd(link), F_DUPFD_CLOEXEC, 3);
+	bpf_link__destroy(link);
+	return keep_link_fd(b, fd);
+}
+
+/* The programs of a child cgroup run before those of its parents, so one of the agent's own could
+ * rewrite an address before ours has seen it. Since Linux 6.17 a link can ask for the other order.
+ */
+static int attach_first(struct ln_bpf *b, struct bpf_program *prog)
+{
+	DECLARE_LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = BPF_F_PREORDER);
+	int r = keep_link_fd(b, bpf_link_create(bpf_program__fd(prog), b->cgroup_root_fd,
+						bpf_program__expected_attach_type(prog), &opts));
+
+	b->is_first = r == 0;
+	return r == 0 ? 0 : keep_link(b, bpf_program__attach_cgroup(prog, b->cgroup_root_fd));
 }
 
 static int attach_hook(struct ln_bpf *b, const struct hook *h, struct ln_error *err)
@@ -145,6 +172,8 @@ static int attach_hook(struct ln_bpf *b, const struct hook *h, struct ln_error *
 		r = keep_link(b, bpf_program__attach(prog));
 	else if (h->where == AT_CGROUP_ROOT)
 		r = keep_link(b, bpf_program__attach_cgroup(prog, b->cgroup_root_fd));
+	else if (h->where == AT_CGROUP_FIRST)
+		r = attach_first(b, prog);
 	if (r == 0) {
 		ln_bpf_add_fact(b, h->name, true, h->required, "%s", "");
 		return 0;
@@ -250,6 +279,9 @@ static int attach_all(struct ln_bpf *b, struct ln_error *err)
 		if (r < 0)
 			return r;
 	}
+	ln_bpf_add_fact(
+	    b, "first in line", b->is_first, false, "%s",
+	    b->is_first ? "" : "what a program of a cgroup below has rewritten is taken for named");
 	return 0;
 }
 
@@ -432,7 +464,7 @@ static void bpf_free(struct ln_sensor *s)
 	ln_bpf_unix_close(b);
 	ln_bpf_sweep_close(b);
 	while (b->n_links > 0)
-		bpf_link__destroy(b->links[--b->n_links]);
+		close(b->links[--b->n_links]);
 	linnet__destroy(b->skel);
 	ln_closep(&b->cgroup_root_fd);
 	ln_bpf_adopted_done(b);

@@ -50,17 +50,17 @@ static LN_FORMAT(4, 5) void tell(struct ln_bpf *b, ln_event_fn fn, void *user, c
 	fn(&ev, user);
 }
 
-static int link_info(const struct bpf_link *link, struct bpf_link_info *ret)
+static int link_info(int link, struct bpf_link_info *ret)
 {
 	__u32 len = sizeof(*ret);
 
 	memset(ret, 0, sizeof(*ret));
-	return bpf_obj_get_info_by_fd(bpf_link__fd(link), ret, &len) < 0 ? -errno : 0;
+	return bpf_obj_get_info_by_fd(link, ret, &len) < 0 ? -errno : 0;
 }
 
 /* What the monitor may do when its privileges are gone: before Linux 5.19 the system call is closed
  * to it on most systems (kernel.unprivileged_bpf_disabled). */
-static int look_without_root(const struct bpf_link *link)
+static int look_without_root(int link)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct all[_LINUX_CAPABILITY_U32S_3], none[LN_ARRAY_SIZE(all)];

@@ -128,11 +128,9 @@ static __u32 id_of(int fd, __u32 kind)
 					       : info.link.id;
 }
 
-static int protect_link(struct ln_bpf *b, const struct bpf_link *link)
+static int protect_link(struct ln_bpf *b, int fd)
 {
-	return link ? protect(b, BPF_LINK_GET_FD_BY_ID,
-			      id_of(bpf_link__fd(link), BPF_LINK_GET_FD_BY_ID))
-		    : 0;
+	return protect(b, BPF_LINK_GET_FD_BY_ID, id_of(fd, BPF_LINK_GET_FD_BY_ID));
 }
 
 /* Maps, programs and links as they are now; to be called when all are attached. */
@@ -156,6 +154,6 @@ int ln_bpf_lsm_protect(struct ln_bpf *b, struct ln_error *err)
 	for (size_t i = 0; i < b->n_links; i++)
 		r |= protect_link(b, b->links[i]);
 	for (size_t i = 0; i < LN_ARRAY_SIZE(walks); i++)
-		r |= protect_link(b, walks[i]);
+		r |= walks[i] ? protect_link(b, bpf_link__fd(walks[i])) : 0;
 	return r ? ln_error_set(err, ENOSPC, "the guard cannot protect all of linnet's probes") : 0;
 }

@@ -60,9 +60,9 @@ struct ln_bpf_sweep {
 
 /* A link as it was at the first look. */
 struct ln_bpf_link_seen {
-	const struct bpf_link *link; /* only compared */
-	const char *name;            /* borrowed from the skeleton */
-	uint64_t cgroup;             /* 0: none */
+	int link;         /* its descriptor; only compared, 0 none */
+	const char *name; /* borrowed from the skeleton */
+	uint64_t cgroup;  /* 0: none */
 	uint32_t prog_id;
 	bool told; /* that it is no longer so */
 };
@@ -96,8 +96,8 @@ struct ln_bpf_cgroup {
 struct ln_bpf {
 	struct ln_sensor base;
 	struct linnet *skel;
-	int cgroup_root_fd; /* owned; only until the privileges go */
-	struct bpf_link *links[LN_BPF_LINKS_MAX];
+	int cgroup_root_fd;          /* owned; only until the privileges go */
+	int links[LN_BPF_LINKS_MAX]; /* owned */
 	size_t n_links;
 	struct ln_sensor_fact facts[LN_BPF_FACTS_MAX];
 	size_t n_facts;
@@ -105,6 +105,7 @@ struct ln_bpf {
 	size_t n_cover;
 	size_t n_tracked;
 	bool deep;
+	bool is_first; /* addresses are seen before programs of other cgroups can change them */
 
 	int epoll_fd, timer_fd;
 	struct ring_buffer *ring;

@@ -163,7 +163,7 @@ ROUTES = tuple(
     Technique("rewrite", "rewritten by the agent's own BPF program on a child cgroup",
               ROUTED,
               ("escape-cgroup", "rewrite", "{token}", "+{cgroup2}", API, PORT, OTHER),
-              needs=("cgroup2",), titles=(WIRE, FLOW)),
+              needs=("cgroup2",), titles=(WIRE,)),
     Technique("rewrite-root", "rewritten by a program after linnet's, at the cgroup root",
               ROUTED, ("escape-cgroup", "rewrite-root", "{token}", "{cgroup2}", API, PORT, OTHER),
               needs=("cgroup2",), titles=(WIRE,)),
