@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -251,6 +252,8 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 	if (r < 0)
 		return r;
 	r = linnet__load(b->skel);
+	/* Loading takes all types of the kernel into memory for a moment. */
+	malloc_trim(0);
 	return r < 0 ? load_error(-r, err) : 0;
 }
 
