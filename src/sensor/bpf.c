@@ -247,8 +247,10 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 		bpf_program__set_autoload(b->skel->progs.on_seed_task, false);
 	switch_off_missing(b);
 	ln_bpf_unix_prepare(b);
+	ln_bpf_names_read(&b->names);
 	ln_bpf_sweep_prepare(b, c);
 	r = ln_bpf_lsm_choose(b, c->guard, err);
+	ln_bpf_names_done(&b->names);
 	if (r < 0)
 		return r;
 	r = linnet__load(b->skel);

@@ -3,11 +3,18 @@
 #include "bpf_private.h"
 
 #include <errno.h>
+#include <linux/bpf.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include "linnet.skel.h"
 #include "lsm_probe.skel.h"
+
+/* include/uapi/linux/lsm.h, since Linux 6.8; the same number on all architectures. */
+#define NR_lsm_list_modules 461
+#define LSM_ID_BPF          110
+#define LSM_IDS_MAX         32
 
 /* A program of lsm.bpf.c: its hook in the kernel, and the older hook that makes it superfluous. */
 struct lsm_hook {
@@ -49,9 +56,28 @@ static bool lsm_works(void)
 	return works;
 }
 
-static bool kernel_has(const struct btf *btf, const char *function)
+/* Asking costs nothing, trying parses all the kernel's types. Before Linux 6.8 nobody can be asked
+ * which security modules are active. */
+static bool lsm_may_work(void)
 {
-	return !libbpf_get_error(btf) && btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) > 0;
+	const struct bpf_insn nothing[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K},
+					   {.code = BPF_JMP | BPF_EXIT}};
+	DECLARE_LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_LSM_MAC);
+	uint64_t ids[LSM_IDS_MAX];
+	uint32_t size = sizeof(ids);
+	long n = syscall(NR_lsm_list_modules, ids, &size, 0);
+	bool active = n < 0;
+	int fd;
+
+	for (long i = 0; i < n; i++)
+		active = active || ids[i] == LSM_ID_BPF;
+	if (!active)
+		return false;
+	/* It has no function to hang on: where such programs are let in it is invalid. */
+	fd = bpf_prog_load(BPF_PROG_TYPE_LSM, NULL, "GPL", nothing, LN_ARRAY_SIZE(nothing), &opts);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || (errno != EPERM && errno != EACCES);
 }
 
 bool ln_bpf_lsm_is_missed(const struct ln_bpf *b, size_t at)
@@ -68,21 +94,19 @@ bool ln_bpf_lsm_is_missed(const struct ln_bpf *b, size_t at)
 
 int ln_bpf_lsm_choose(struct ln_bpf *b, bool guard, struct ln_error *err)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool works = kernel_has(btf, "bpf_lsm_bpf") && lsm_works();
+	bool works = ln_bpf_names_have(&b->names, "bpf_lsm_bpf") && lsm_may_work() && lsm_works();
 	size_t n_guard = 0;
 
 	for (size_t i = 0; i < LN_ARRAY_SIZE(lsm_hooks); i++) {
 		const struct lsm_hook *h = &lsm_hooks[i];
-		bool wanted = works && kernel_has(btf, h->function) && (!h->guard || guard);
+		bool wanted =
+		    works && ln_bpf_names_have(&b->names, h->function) && (!h->guard || guard);
 
 		if (h->instead_of && bpf_program__autoload(program_at(b, h->instead_of)))
 			wanted = false;
 		bpf_program__set_autoload(program_at(b, h->at), wanted);
 		n_guard += wanted && h->guard;
 	}
-	if (!libbpf_get_error(btf))
-		btf__free(btf);
 	if (!guard)
 		return 0;
 	if (n_guard < 2 || !bpf_program__autoload(b->skel->progs.on_lsm_ptrace))

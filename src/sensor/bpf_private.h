@@ -93,6 +93,12 @@ struct ln_bpf_cgroup {
 	bool covered; /* packets are counted on it */
 };
 
+/* Each with a zero byte behind it; NULL: none could be read. */
+struct ln_bpf_names {
+	char *text; /* owned */
+	size_t size;
+};
+
 struct ln_bpf {
 	struct ln_sensor base;
 	struct linnet *skel;
@@ -104,6 +110,7 @@ struct ln_bpf {
 	struct ln_channel_fact channels[LN_BPF_CHANNELS_MAX];
 	size_t n_cover;
 	size_t n_tracked;
+	struct ln_bpf_names names; /* of the kernel; only while loading */
 	bool deep;
 	bool is_first; /* addresses are seen before programs of other cgroups can change them */
 
@@ -183,6 +190,11 @@ int ln_bpf_lsm_protect(struct ln_bpf *b, struct ln_error *err);
 
 /* As root, when everything is tracked that will be: nobody writes the maps any more. */
 int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err);
+/* bpf_names.c: what this kernel has, by name. */
+void ln_bpf_names_read(struct ln_bpf_names *ret);
+bool ln_bpf_names_have(const struct ln_bpf_names *names, const char *name);
+void ln_bpf_names_done(struct ln_bpf_names *names);
+
 /* A cgroup on which links hang, which go with it. */
 void ln_bpf_inspect_cover(struct ln_bpf *b, int cgroup_fd);
 /* Each event, so that it is known who lives. */

@@ -18,18 +18,16 @@
 #include <time.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/btf.h>
 #include <linux/capability.h>
 #include "base/clock.h"
 #include "linnet.skel.h"
 
-#define PERIOD_NS       LN_NS_PER_S
-#define PERIOD_SHARE    1000
-#define ASKED_SHARE     50
-#define ASKED_SWEEPS    2
-#define FOUND_MAX       1024
-#define NAMES_BYTES_MAX (64U << 20)
-#define WALK_TRIES_MAX  1000 /* the kernel lets go of a long walk after a million objects */
+#define PERIOD_NS      LN_NS_PER_S
+#define PERIOD_SHARE   1000
+#define ASKED_SHARE    50
+#define ASKED_SWEEPS   2
+#define FOUND_MAX      1024
+#define WALK_TRIES_MAX 1000 /* the kernel lets go of a long walk after a million objects */
 
 /* Iterators that are kept, and what stops working without each. */
 static const struct {
@@ -47,37 +45,6 @@ static const struct {
      "sweep of capabilities", "how often a capability was used may stay untold"},
 };
 
-/* The names in the kernel's type information, each with a zero byte behind it. */
-struct names {
-	char *text; /* NULL: none could be read */
-	size_t size;
-};
-
-/* Only the names: libbpf would parse all the types, which is felt at the start. */
-static void read_names(struct names *ret)
-{
-	LN_AUTO_CLOSE int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC);
-	struct btf_header h;
-	size_t done = 0;
-	ssize_t n = 1;
-	char *text;
-
-	if (fd < 0 || pread(fd, &h, sizeof(h), 0) != sizeof(h) || h.magic != BTF_MAGIC ||
-	    h.str_len > NAMES_BYTES_MAX || !(text = malloc(h.str_len)))
-		return;
-	while (done < h.str_len && n > 0) {
-		n = pread(fd, text + done, h.str_len - done,
-			  (off_t)h.hdr_len + h.str_off + (off_t)done);
-		done += n > 0 ? (size_t)n : 0;
-	}
-	*ret = (struct names){.text = text, .size = done};
-}
-
-static bool has_name(const struct names *names, const char *name)
-{
-	return names->text && memmem(names->text, names->size, name, strlen(name) + 1);
-}
-
 /* Tracepoints that not every kernel has. A program for one that is missing would not load, and take
  * the others with it. */
 void ln_bpf_sweep_prepare(struct ln_bpf *b, const struct ln_sensor_config *c)
@@ -92,13 +59,11 @@ void ln_bpf_sweep_prepare(struct ln_bpf *b, const struct ln_sensor_config *c)
 	    {b->skel->progs.on_ring_create, "btf_trace_io_uring_create"},
 	    {b->skel->progs.on_send, "btf_trace_sock_send_length"},
 	};
-	struct names names = {0};
+	const struct ln_bpf_names *names = &b->names;
 
-	read_names(&names);
 	for (size_t i = 0; i < LN_ARRAY_SIZE(optional); i++)
-		if (!has_name(&names, optional[i].needs))
+		if (!ln_bpf_names_have(names, optional[i].needs))
 			bpf_program__set_autoload(optional[i].prog, false);
-	free(names.text);
 	if (!c->deep)
 		bpf_program__set_autoload(b->skel->progs.on_send, false);
 	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_DEVICE, BPF_FUNC_get_current_pid_tgid,
