@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sniff.h"
 
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
 #include "base/macros.h"
+#include "head.h"
+#include "stream.h"
+
+struct ln_sniff {
+	struct ln_stream *stream; /* owned; NULL: UDP, or done */
+	uint8_t proto;
+	uint8_t depth;
+	bool done;
+	size_t consumed; /* bytes of the heads that were read */
+};
 
 const char *ln_layer_text(enum ln_layer l)
 {
@@ -19,4 +33,97 @@ const char *ln_layer_text(enum ln_layer l)
 	_Static_assert(LN_ARRAY_SIZE(texts) == LN_LAYER_COUNT, "a text for each layer");
 
 	return (unsigned int)l < LN_LAYER_COUNT ? texts[l] : "unknown";
+}
+
+struct ln_sniff *ln_sniff_new(uint8_t proto)
+{
+	struct ln_sniff *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->proto = proto;
+	if (proto != IPPROTO_UDP)
+		s->stream = ln_stream_new(LN_SNIFF_MAX);
+	if (proto != IPPROTO_UDP && !s->stream)
+		ln_sniff_free(&s);
+	return s;
+}
+
+void ln_sniff_free(struct ln_sniff **s)
+{
+	if (!*s)
+		return;
+	ln_stream_free(&(*s)->stream);
+	free(*s);
+	*s = NULL;
+}
+
+static int read_tls(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret)
+{
+	struct ln_tls_hello h;
+	int r = cut ? ln_tls_read_cut(bytes, len, &h) : ln_tls_read(bytes, len, &h);
+
+	if (r < 0)
+		return r;
+	*ret = (struct ln_head){.claim = {.layer = LN_LAYER_TLS, .ech = h.ech}};
+	if (h.has_name)
+		ln_head_set_host(&ret->claim, h.name, strlen(h.name));
+	memcpy(ret->claim.alpn, h.alpn, sizeof(h.alpn));
+	return 0;
+}
+
+/* No two protocols begin alike, so the first one that does not refuse is the one. */
+static int read_head(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret)
+{
+	static int (*const readers[])(const uint8_t *, size_t, bool, struct ln_head *) = {
+	    read_tls,
+	};
+
+	for (size_t i = 0; i < LN_ARRAY_SIZE(readers); i++) {
+		int r = readers[i](bytes, len, cut, ret);
+
+		if (r != -EBADMSG)
+			return r;
+	}
+	*ret = (struct ln_head){.claim.layer = LN_LAYER_OTHER};
+	return 0;
+}
+
+/* False: nothing more will come of it. */
+static bool read_stream(struct ln_sniff *s, ln_claim_fn fn, void *user)
+{
+	while (true) {
+		struct ln_head head;
+		size_t len;
+		const uint8_t *bytes = ln_stream_bytes(s->stream, &len);
+		bool cut = s->consumed + len >= LN_SNIFF_MAX;
+
+		if (len == 0)
+			return !cut;
+		if (read_head(bytes, len, cut, &head) < 0)
+			return true;
+		head.claim.depth = s->depth;
+		fn(&head.claim, user);
+		if (!head.tunnel || s->depth == LN_SNIFF_DEPTH)
+			return false;
+		ln_stream_consume(s->stream, head.len);
+		s->consumed += head.len;
+		s->depth++;
+	}
+}
+
+bool ln_sniff_put(struct ln_sniff *s, uint32_t offset, const uint8_t *bytes, size_t len,
+		  ln_claim_fn fn, void *user)
+{
+	if (s->done || s->proto == IPPROTO_UDP)
+		return false;
+	if (offset >= LN_SNIFF_MAX)
+		return true;
+	/* What is not kept now may be sent again; without it there is no claim. */
+	ln_stream_put(s->stream, offset, bytes, LN_MIN(len, LN_SNIFF_MAX - offset));
+	if (!read_stream(s, fn, user)) {
+		s->done = true;
+		ln_stream_free(&s->stream);
+	}
+	return !s->done;
 }

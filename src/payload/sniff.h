@@ -32,9 +32,9 @@ const char *ln_layer_text(enum ln_layer l); /* "tls", "quic", "http", "http-prox
 struct ln_claim {
 	enum ln_layer layer;
 	uint8_t depth; /* 0: the flow itself, 1: inside of the tunnel that was asked for… */
-	bool has_name; /* there was a name, readable or not */
+	bool has_name; /* there was a name, readable or not; an address is none */
 	char name[LN_NAME_MAX]; /* canonical; "" none, or no host name */
-	struct ln_addr addr;    /* the target is an address; family 0: it is not */
+	struct ln_addr addr;    /* an address in place of a name; family 0: none */
 	uint16_t port;          /* of the target; 0 not said */
 	char alpn[LN_ALPN_MAX]; /* TLS and QUIC */
 	bool ech;               /* TLS and QUIC: `name` is the outer one */
