@@ -234,6 +234,15 @@ bool ln_addr_is_loopback(const struct ln_addr *addr)
 	return addr->family == 6 && memcmp(addr->bytes, &in6addr_loopback, 16) == 0;
 }
 
+bool ln_addr_is_unspecified(const struct ln_addr *addr)
+{
+	static const uint8_t zero[16];
+
+	if (addr->family == 4)
+		return addr->bytes[0] == 0;
+	return addr->family == 6 && memcmp(addr->bytes, zero, sizeof(zero)) == 0;
+}
+
 bool ln_addr_is_multicast(const struct ln_addr *addr)
 {
 	if (addr->family == 4)

@@ -44,9 +44,10 @@ const char *ln_endpoint_format(const struct ln_endpoint *ep, char buf[LN_ENDPOIN
 bool ln_addr_equal(const struct ln_addr *a, const struct ln_addr *b);
 bool ln_net_contains(const struct ln_net *net, const struct ln_addr *addr);
 struct ln_addr ln_addr_mask(const struct ln_addr *addr, uint8_t prefix_len);
-bool ln_addr_is_loopback(const struct ln_addr *addr);   /* 127/8, ::1 */
-bool ln_addr_is_multicast(const struct ln_addr *addr);  /* 224/4, ff00::/8 */
-bool ln_addr_is_link_local(const struct ln_addr *addr); /* 169.254/16, fe80::/10 */
+bool ln_addr_is_loopback(const struct ln_addr *addr);    /* 127/8, ::1 */
+bool ln_addr_is_unspecified(const struct ln_addr *addr); /* 0/8, :: */
+bool ln_addr_is_multicast(const struct ln_addr *addr);   /* 224/4, ff00::/8 */
+bool ln_addr_is_link_local(const struct ln_addr *addr);  /* 169.254/16, fe80::/10 */
 
 const char *ln_proto_name(uint8_t proto); /* "TCP", "UDP", "SCTP", …; "IP-99" never: NULL */
 

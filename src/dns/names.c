@@ -79,14 +79,13 @@ bool ln_name_source_grants(enum ln_name_source s)
 
 bool ln_names_grantable(const struct ln_addr *addr)
 {
-	static const uint8_t zero[16];
 	static const uint8_t broadcast[4] = {255, 255, 255, 255};
 
-	if (ln_addr_is_loopback(addr) || ln_addr_is_multicast(addr))
+	if (ln_addr_is_loopback(addr) || ln_addr_is_multicast(addr) || ln_addr_is_unspecified(addr))
 		return false;
 	if (addr->family == 4)
-		return addr->bytes[0] != 0 && memcmp(addr->bytes, broadcast, 4) != 0;
-	return addr->family == 6 && memcmp(addr->bytes, zero, sizeof(zero)) != 0;
+		return memcmp(addr->bytes, broadcast, 4) != 0;
+	return addr->family == 6;
 }
 
 struct ln_names *ln_names_new(size_t max, uint64_t grace_ns)
