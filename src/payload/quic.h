@@ -14,9 +14,11 @@ struct ln_quic; /* opaque: one client's flow */
 struct ln_quic *ln_quic_new(void);
 void ln_quic_free(struct ln_quic **q);
 /* One datagram that the client sent. 0: *ret is filled; -EAGAIN: more datagrams are needed;
- * -EBADMSG: this flow is not QUIC as we know it, or its Initials do not decrypt. */
+ * -EBADMSG: no hello will come: what was sealed is none, or none was there in 16 packets. A packet
+ * that does not authenticate is passed over, but counts. After 0 and -EBADMSG nothing is held, and
+ * the flow stays at -EBADMSG. */
 int ln_quic_put(struct ln_quic *q, const uint8_t *datagram, size_t len, struct ln_tls_hello *ret);
-/* Whether a datagram can be a client's Initial at all: long header, fixed bit, a known version. */
+/* Whether a datagram can come from a client that says hello: a long header, a known version. */
 bool ln_quic_maybe(const uint8_t *datagram, size_t len);
 
 #endif
