@@ -59,6 +59,7 @@ void ln_engine_free(struct ln_engine **engine)
 		return;
 	ln_flows_done(e);
 	ln_questions_done(e);
+	ln_dns_streams_done(e);
 	ln_repeats_done(e);
 	ln_destinations_done(&e->destinations);
 	ln_tree_free(&e->tree);
@@ -110,6 +111,16 @@ void ln_engine_emit(struct ln_engine *e, const struct ln_finding *f)
 	e->on_finding(f, e->user);
 }
 
+bool ln_engine_lists_resolver(const struct ln_engine *e, const struct ln_endpoint *remote)
+{
+	for (size_t i = 0; i < e->n_resolvers; i++) {
+		if (e->resolvers[i].port == remote->port &&
+		    ln_addr_equal(&e->resolvers[i].addr, &remote->addr))
+			return true;
+	}
+	return false;
+}
+
 /* A resolver that the agent itself runs is not one that is trusted: a listener of its tree, or any
  * address in a network namespace that it made, where all addresses are its own. */
 bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow)
@@ -118,12 +129,7 @@ bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow
 		return false;
 	if (flow->same_tree || (e->netns && flow->netns && flow->netns != e->netns))
 		return false;
-	for (size_t i = 0; i < e->n_resolvers; i++) {
-		if (e->resolvers[i].port == flow->remote.port &&
-		    ln_addr_equal(&e->resolvers[i].addr, &flow->remote.addr))
-			return true;
-	}
-	return false;
+	return ln_engine_lists_resolver(e, &flow->remote);
 }
 
 /* What was not kept may later be an unexpected destination, so it is told as a loss. */
@@ -255,6 +261,18 @@ static void take_cgroup(struct ln_engine *e, const struct ln_event *ev)
 	}
 }
 
+static void take_dns(struct ln_engine *e, const struct ln_event *ev)
+{
+	const struct ln_dns_bytes m = {
+	    .flow = &ev->dns.flow,
+	    .answer = ev->dns.answer,
+	    .bytes = ev->dns.bytes,
+	    .len = ev->dns.len,
+	};
+
+	ln_questions_message(e, ev, &m);
+}
+
 void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 {
 	ln_engine_tick(e, ev->time_ns, ev->wall_ns);
@@ -269,10 +287,11 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 		ln_flows_open(e, ev);
 		break;
 	case LN_EVENT_FLOW_CLOSE:
+		ln_dns_stream_end(e, ev);
 		ln_flows_close(e, ev);
 		break;
 	case LN_EVENT_DNS:
-		ln_questions_message(e, ev);
+		take_dns(e, ev);
 		break;
 	case LN_EVENT_NAME:
 		take_name(e, ev);
@@ -294,6 +313,8 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 		ln_losses_add(e, ev->agent, ev->lost.reason, ev->lost.count);
 		break;
 	case LN_EVENT_BYTES:
+		ln_dns_stream_take(e, ev);
+		break;
 	case LN_EVENT_TICK:
 	case LN_EVENT_COUNT:
 		break;

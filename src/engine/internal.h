@@ -20,6 +20,8 @@
 
 #define LN_OPEN_FLOWS_MAX   65536
 #define LN_QUESTIONS_MAX    4096
+#define LN_DNS_STREAMS_MAX  256
+#define LN_PORT_DNS         53
 #define LN_QUESTION_LIFE_NS (30 * LN_NS_PER_S)
 #define LN_TTL_MIN_S        5u
 #define LN_TTL_MAX_S        3600u
@@ -82,11 +84,12 @@ struct ln_engine {
 	uint64_t names_evicted;     /* as last looked at */
 	uint64_t processes_refused, cgroups_evicted;
 
-	struct ln_open_flow *open_flows; /* owned; oldest first */
-	struct ln_question *questions;   /* owned; oldest first */
-	struct ln_told *told;            /* owned */
-	struct ln_told *told_by_use;     /* the same, longest idle first */
-	struct ln_heap told_due;         /* those with repeats that are not told yet */
+	struct ln_open_flow *open_flows;   /* owned; oldest first */
+	struct ln_question *questions;     /* owned; oldest first */
+	struct ln_dns_stream *dns_streams; /* owned; oldest first */
+	struct ln_told *told;              /* owned */
+	struct ln_told *told_by_use;       /* the same, longest idle first */
+	struct ln_heap told_due;           /* those with repeats that are not told yet */
 	struct ln_fold folds[LN_FOLD_COUNT];
 	struct ln_loss losses[LN_LOSS_REASONS_MAX];
 	size_t n_losses;
@@ -117,6 +120,8 @@ void ln_engine_emit(struct ln_engine *e, const struct ln_finding *f);
 void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr,
 			const struct ln_name_evidence *evidence);
 bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow);
+/* Whether it is listed as one, whoever answers there. */
+bool ln_engine_lists_resolver(const struct ln_engine *e, const struct ln_endpoint *remote);
 
 /* flows.c */
 void ln_flows_open(struct ln_engine *e, const struct ln_event *ev);
@@ -156,8 +161,23 @@ const char *ln_hint_inbound(struct ln_engine *e, uint8_t proto, uint16_t local_p
 const char *ln_hint_unix(struct ln_engine *e, const struct ln_channel *c, const char *words);
 
 /* questions.c */
-void ln_questions_message(struct ln_engine *e, const struct ln_event *ev);
+/* One message, however it came. */
+struct ln_dns_bytes {
+	const struct ln_flow *flow;
+	bool answer;
+	const uint8_t *bytes;
+	size_t len;
+};
+/* Whether it could be read at all. */
+bool ln_questions_message(struct ln_engine *e, const struct ln_event *ev,
+			  const struct ln_dns_bytes *m);
 void ln_questions_done(struct ln_engine *e);
+
+/* dns_stream.c */
+/* Of LN_EVENT_BYTES; whether the flow is a DNS conversation over TCP. */
+bool ln_dns_stream_take(struct ln_engine *e, const struct ln_event *ev);
+void ln_dns_stream_end(struct ln_engine *e, const struct ln_event *ev); /* FLOW_CLOSE */
+void ln_dns_streams_done(struct ln_engine *e);
 
 /* qname.c */
 struct ln_name_judgement {

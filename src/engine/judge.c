@@ -115,8 +115,6 @@ const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
 	case LN_VERDICT_DNS:
 		if (ln_judge_is_name_multicast(flow))
 			return "multicast name look-up; the name is judged";
-		if (flow->proto == IPPROTO_TCP)
-			return "trusted resolver; names over TCP are not read";
 		return "trusted resolver; the names are judged";
 	case LN_VERDICT_EXPECTED:
 	case LN_VERDICT_DYNAMIC:

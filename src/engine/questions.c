@@ -26,11 +26,11 @@ struct ln_question {
 	char key[]; /* of a struct question_key */
 };
 
-static size_t make_key(const struct ln_event *ev, const struct ln_dns_message *msg,
-		       struct question_key *ret)
+static size_t make_key(const struct ln_event *ev, const struct ln_flow *flow,
+		       const struct ln_dns_message *msg, struct question_key *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	ret->flow_id = ev->dns.flow.id;
+	ret->flow_id = flow->id;
 	ret->agent = ev->agent;
 	ret->dns_id = msg->id;
 	ret->qtype = msg->qtype;
@@ -45,10 +45,10 @@ static void forget(struct ln_engine *e, struct ln_question *q)
 }
 
 static struct ln_question *find(struct ln_engine *e, const struct ln_event *ev,
-				const struct ln_dns_message *msg)
+				const struct ln_flow *flow, const struct ln_dns_message *msg)
 {
 	struct question_key key;
-	size_t len = make_key(ev, msg, &key);
+	size_t len = make_key(ev, flow, msg, &key);
 	struct ln_question *q;
 
 	while (e->questions && e->questions->until_ns < e->now_ns)
@@ -58,12 +58,12 @@ static struct ln_question *find(struct ln_engine *e, const struct ln_event *ev,
 }
 
 /* Without memory the answer will name, and not grant. */
-static void remember(struct ln_engine *e, const struct ln_event *ev,
+static void remember(struct ln_engine *e, const struct ln_event *ev, const struct ln_flow *flow,
 		     const struct ln_dns_message *msg)
 {
 	struct question_key key;
-	size_t len = make_key(ev, msg, &key);
-	struct ln_question *q = find(e, ev, msg);
+	size_t len = make_key(ev, flow, msg, &key);
+	struct ln_question *q = find(e, ev, flow, msg);
 
 	if (q)
 		forget(e, q); /* asked again: its life begins anew, at the end of the queue */
@@ -118,14 +118,15 @@ static void judge_question(struct ln_engine *e, struct ln_finding *f, const char
 		f->verdict = LN_VERDICT_DNS;
 }
 
-static void take_question(struct ln_engine *e, const struct ln_event *ev, int error,
-			  const struct ln_dns_message *msg)
+static void take_question(struct ln_engine *e, const struct ln_event *ev,
+			  const struct ln_flow *flow, int error, const struct ln_dns_message *msg)
 {
 	struct ln_finding f = ln_engine_finding(e, ev, LN_FINDING_DNS_QUERY);
 	const char *problem = problem_of(error, msg);
 
 	e->sum.dns_queries++;
-	f.flow = &ev->dns.flow;
+	f.event_kind = LN_EVENT_DNS;
+	f.flow = flow;
 	f.trusted = ln_engine_is_resolver(e, f.flow);
 	f.qtype = msg->qtype;
 	judge_question(e, &f, problem, msg);
@@ -139,7 +140,7 @@ static void take_question(struct ln_engine *e, const struct ln_event *ev, int er
 			f.hint = ln_hint_name(e, f.query);
 	}
 	if (f.trusted && !problem)
-		remember(e, ev, msg);
+		remember(e, ev, flow, msg);
 	ln_engine_emit(e, &f);
 }
 
@@ -167,14 +168,14 @@ static void learn(struct ln_engine *e, const struct ln_finding *f, const struct 
 	}
 }
 
-static void take_answer(struct ln_engine *e, const struct ln_event *ev, int error,
-			const struct ln_dns_message *msg)
+static void take_answer(struct ln_engine *e, const struct ln_event *ev, const struct ln_flow *flow,
+			int error, const struct ln_dns_message *msg)
 {
 	struct ln_finding f = ln_engine_finding(e, ev, LN_FINDING_DNS_ANSWER);
 	struct ln_question *q = NULL;
 
-	if (error == 0 && ln_engine_is_resolver(e, &ev->dns.flow))
-		q = find(e, ev, msg);
+	if (error == 0 && ln_engine_is_resolver(e, flow))
+		q = find(e, ev, flow, msg);
 	if (q) {
 		f.trusted = true;
 		f.pid = q->pid;
@@ -182,7 +183,8 @@ static void take_answer(struct ln_engine *e, const struct ln_event *ev, int erro
 		f.proc = ln_tree_find(e->tree, q->pid);
 		forget(e, q);
 	}
-	f.flow = &ev->dns.flow;
+	f.event_kind = LN_EVENT_DNS;
+	f.flow = flow;
 	f.query = msg->qname;
 	f.qtype = msg->qtype;
 	f.rcode = msg->rcode;
@@ -197,17 +199,19 @@ static void take_answer(struct ln_engine *e, const struct ln_event *ev, int erro
 	ln_engine_emit(e, &f);
 }
 
-void ln_questions_message(struct ln_engine *e, const struct ln_event *ev)
+bool ln_questions_message(struct ln_engine *e, const struct ln_event *ev,
+			  const struct ln_dns_bytes *m)
 {
 	struct ln_dns_message msg;
-	int error = ln_dns_parse(ev->dns.bytes, ev->dns.len, &msg);
+	int error = ln_dns_parse(m->bytes, m->len, &msg);
 
 	if (error == -EBADMSG)
 		e->sum.dns_malformed++;
-	if (!ev->dns.answer)
-		take_question(e, ev, error, &msg);
+	if (!m->answer)
+		take_question(e, ev, m->flow, error, &msg);
 	else if (error == -EBADMSG || msg.response)
-		take_answer(e, ev, error, &msg);
+		take_answer(e, ev, m->flow, error, &msg);
+	return error != -EBADMSG;
 }
 
 void ln_questions_done(struct ln_engine *e)

@@ -141,18 +141,6 @@ static void test_a_resolver_of_the_agents_own_grants_nothing(void **state)
 	}
 }
 
-/* Nothing reads the names there, so nothing may say that they are judged. */
-static void test_names_over_tcp_are_not_said_to_be_judged(void **state)
-{
-	struct fixture *f = start();
-	struct ln_flow flow = make_flow(1, RESOLVER, IPPROTO_TCP);
-
-	open_flow(f, &flow);
-	assert_int_equal(f->last.verdict, LN_VERDICT_DNS);
-	assert_string_equal(f->last_reason, "trusted resolver; names over TCP are not read");
-	stop(f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,7 +151,6 @@ int main(void)
 	    cmocka_unit_test(test_a_tunnel_is_told_completely),
 	    cmocka_unit_test(test_names_of_full_length),
 	    cmocka_unit_test(test_a_resolver_of_the_agents_own_grants_nothing),
-	    cmocka_unit_test(test_names_over_tcp_are_not_said_to_be_judged),
 	};
 
 	return cmocka_run_group_tests_name("engine_dns", tests, NULL, NULL);
