@@ -5,6 +5,15 @@
 
 enum frame { PADDING, PING, ACK, ACK_ECN, CRYPTO = 6 };
 
+/* Most of a client's first packet is this, and each byte of it is a frame of its own. */
+static void skip_padding(struct ln_quic_reader *r)
+{
+	while (r->left > 0 && *r->at == PADDING) {
+		r->at++;
+		r->left--;
+	}
+}
+
 /* Reads over an ACK: largest, delay, ranges, and three counts when it has ECN (RFC 9000, 19.3). The
  * ranges are as many as it says, but each takes bytes. */
 static bool skip_ack(struct ln_quic_reader *r, bool ecn)
@@ -47,6 +56,8 @@ bool ln_quic_frames(const uint8_t *payload, size_t len, struct ln_stream *crypto
 			return false;
 		switch (type) {
 		case PADDING:
+			skip_padding(&r);
+			break;
 		case PING:
 			break;
 		case ACK:
