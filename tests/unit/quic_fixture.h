@@ -17,7 +17,7 @@ struct wire {
 	size_t len;
 };
 
-static void put_bytes(struct wire *w, const void *bytes, size_t len)
+static inline void put_bytes(struct wire *w, const void *bytes, size_t len)
 {
 	assert_true(len <= sizeof(w->bytes) - w->len);
 	if (len > 0)
@@ -25,7 +25,7 @@ static void put_bytes(struct wire *w, const void *bytes, size_t len)
 	w->len += len;
 }
 
-static void put_number(struct wire *w, size_t width, uint64_t v)
+static inline void put_number(struct wire *w, size_t width, uint64_t v)
 {
 	while (width-- > 0) {
 		uint8_t byte = (uint8_t)(v >> (8 * width));
@@ -34,13 +34,13 @@ static void put_number(struct wire *w, size_t width, uint64_t v)
 	}
 }
 
-static void put_zeros(struct wire *w, size_t len)
+static inline void put_zeros(struct wire *w, size_t len)
 {
 	while (len-- > 0)
 		put_number(w, 1, 0);
 }
 
-static void put_varint(struct wire *w, uint64_t v)
+static inline void put_varint(struct wire *w, uint64_t v)
 {
 	if (v < 0x40)
 		put_number(w, 1, v);
@@ -53,7 +53,7 @@ static void put_varint(struct wire *w, uint64_t v)
 }
 
 /* A ClientHello message for this name with a key share of `share` bytes; 1216 is X25519MLKEM768. */
-static void put_hello(struct wire *w, const char *name, size_t share)
+static inline void put_hello(struct wire *w, const char *name, size_t share)
 {
 	size_t name_len = strlen(name);
 	size_t exts = 4 + name_len + 5 + 4 + 3 + 4 + 5 + 4 + 6 + share + 4;
@@ -88,7 +88,8 @@ static void put_hello(struct wire *w, const char *name, size_t share)
 	put_bytes(w, name, name_len);
 }
 
-static void put_crypto(struct wire *frames, const struct wire *hello, size_t start, size_t len)
+static inline void put_crypto(struct wire *frames, const struct wire *hello, size_t start,
+			      size_t len)
 {
 	put_varint(frames, 6);
 	put_varint(frames, start);
@@ -109,7 +110,8 @@ struct seal {
 	size_t pad_to;     /* length of the payload */
 };
 
-static void hmac256(const void *key, size_t key_len, const void *text, size_t len, uint8_t ret[32])
+static inline void hmac256(const void *key, size_t key_len, const void *text, size_t len,
+			   uint8_t ret[32])
 {
 	gcry_md_hd_t md;
 
@@ -120,7 +122,8 @@ static void hmac256(const void *key, size_t key_len, const void *text, size_t le
 	gcry_md_close(md);
 }
 
-static void derive_label(const uint8_t secret[32], const char *label, size_t len, uint8_t *ret)
+static inline void derive_label(const uint8_t secret[32], const char *label, size_t len,
+				uint8_t *ret)
 {
 	struct wire info = {.len = 0};
 	uint8_t hash[32];
@@ -137,7 +140,7 @@ struct secrets {
 	uint8_t key[16], iv[12], hp[16];
 };
 
-static struct secrets derive_secrets(uint32_t version, const char *dcid)
+static inline struct secrets derive_secrets(uint32_t version, const char *dcid)
 {
 	static const char salt1[] = "\x38\x76\x2c\xf7\xf5\x59\x34\xb3\x4d\x17"
 				    "\x9a\xe6\xa4\xc8\x0c\xad\xcc\xbb\x7f\x0a";
@@ -156,8 +159,8 @@ static struct secrets derive_secrets(uint32_t version, const char *dcid)
 }
 
 /* The payload, padded, and a tag, behind what is in `w` from `start` on: its header. */
-static void seal_payload(struct wire *w, size_t start, const struct secrets *s, uint64_t number,
-			 const struct wire *frames, size_t pad)
+static inline void seal_payload(struct wire *w, size_t start, const struct secrets *s,
+				uint64_t number, const struct wire *frames, size_t pad)
 {
 	struct wire plain = *frames;
 	uint8_t tag[16], nonce[12];
@@ -178,8 +181,8 @@ static void seal_payload(struct wire *w, size_t start, const struct secrets *s, 
 	put_bytes(w, tag, sizeof(tag));
 }
 
-static void mask_header(struct wire *w, size_t start, size_t number_at, size_t number_len,
-			const struct secrets *s)
+static inline void mask_header(struct wire *w, size_t start, size_t number_at, size_t number_len,
+			       const struct secrets *s)
 {
 	gcry_cipher_hd_t ecb;
 	uint8_t mask[16];
@@ -194,7 +197,7 @@ static void mask_header(struct wire *w, size_t start, size_t number_at, size_t n
 }
 
 /* One Initial packet behind what is in the datagram. */
-static void put_initial(struct wire *w, const struct seal *how, const struct wire *frames)
+static inline void put_initial(struct wire *w, const struct seal *how, const struct wire *frames)
 {
 	uint32_t version = how->version ? how->version : V1;
 	const char *key_dcid = how->key_dcid ? how->key_dcid : how->dcid;
@@ -219,7 +222,7 @@ static void put_initial(struct wire *w, const struct seal *how, const struct wir
 }
 
 /* A packet of another type: `type` as version 1 counts them. */
-static void put_other(struct wire *w, unsigned int type, const char *dcid, size_t len)
+static inline void put_other(struct wire *w, unsigned int type, const char *dcid, size_t len)
 {
 	put_number(w, 1, 0xc0u | type << 4);
 	put_number(w, 4, V1);
