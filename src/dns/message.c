@@ -87,6 +87,15 @@ int ln_dns_parse(const uint8_t *bytes, size_t len, struct ln_dns_message *ret)
 	return 0;
 }
 
+void ln_dns_chain_to(const struct ln_dns_message *msg, const struct ln_dns_addr *addr,
+		     struct ln_chain *chain)
+{
+	for (size_t i = 0; i < addr->n_links; i++)
+		ln_chain_add(chain, msg->chain[i]);
+	if (addr->target >= 0)
+		ln_chain_add(chain, msg->targets[addr->target].name);
+}
+
 /* Canonical decimal, as a client writes it. */
 static size_t port_length(const char *text)
 {

@@ -20,6 +20,7 @@
 
 #include "base/addr.h"
 #include "base/name.h"
+#include "chain.h"
 
 #define LN_DNS_ADDRS_MAX   64
 #define LN_DNS_CHAIN_MAX   16
@@ -82,6 +83,9 @@ struct ln_dns_message {
  * (has_question is false then; id, rcode and flags are set). Chain, addresses and targets are read
  * only from an answer without error, and only from records of the type asked for (ANY: of all). */
 int ln_dns_parse(const uint8_t *bytes, size_t len, struct ln_dns_message *ret);
+/* Adds the aliases that lead to this one of msg->addrs. */
+void ln_dns_chain_to(const struct ln_dns_message *msg, const struct ln_dns_addr *addr,
+		     struct ln_chain *chain);
 /* The host that a canonical name asks about: "_8443._https.api.example.com" is how a client asks
  * for the HTTPS record of api.example.com on another port than 443 (RFC 9460, 9.1). The prefix
  * says nothing but the port. Any other name is returned as it is. */

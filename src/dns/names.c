@@ -8,6 +8,7 @@
 #include "base/heap.h"
 #include "base/macros.h"
 #include "base/table.h"
+#include "chain.h"
 
 struct entry {
 	struct ln_heap_node expiry;      /* key: expires_ns */
@@ -18,7 +19,7 @@ struct entry {
 	uint32_t pid, ttl_s;
 	enum ln_name_source source;
 	bool grants;
-	char *cname; /* owned; NULL none */
+	char *chain; /* owned; NULL none */
 	char name[];
 };
 
@@ -184,7 +185,7 @@ static void remove_entry(struct ln_names *n, struct entry *entry)
 	DL_DELETE2(place->entries, entry, place_prev, next);
 	place->n--;
 	n->n--;
-	free(entry->cname);
+	free(entry->chain);
 	free(entry);
 	drop_if_empty(n, place, owner);
 }
@@ -251,12 +252,12 @@ static struct entry *find_entry(const struct place *place, const struct ln_name_
 	return NULL;
 }
 
-static int copy_cname(const char *cname, char **ret)
+static int copy_chain(const char *chain, char **ret)
 {
 	char *copy = NULL;
 
-	if (cname[0] != '\0') {
-		copy = strdup(cname);
+	if (chain && chain[0] != '\0') {
+		copy = strdup(chain);
 		if (!copy)
 			return -ENOMEM;
 	}
@@ -268,12 +269,12 @@ static int copy_cname(const char *cname, char **ret)
 static int renew(struct entry *entry, const struct ln_name_evidence *e)
 {
 	struct owner *owner = entry->place->owner;
-	char *cname;
+	char *chain;
 
-	if (copy_cname(e->cname, &cname) < 0)
+	if (copy_chain(e->chain, &chain) < 0)
 		return -ENOMEM;
-	free(entry->cname);
-	entry->cname = cname;
+	free(entry->chain);
+	entry->chain = chain;
 	entry->pid = e->pid;
 	entry->ttl_s = e->ttl_s;
 	entry->seen_ns = e->seen_ns;
@@ -291,7 +292,7 @@ static struct entry *make_entry(const struct ln_name_evidence *e, bool grants)
 
 	if (!entry)
 		return NULL;
-	if (copy_cname(e->cname, &entry->cname) < 0) {
+	if (copy_chain(e->chain, &entry->chain) < 0) {
 		free(entry);
 		return NULL;
 	}
@@ -315,7 +316,7 @@ static int insert(struct ln_names *n, const struct place_key *key, const struct 
 	if (!place || ln_heap_reserve(&owner->by_expiry) < 0) {
 		drop_if_empty(n, place, owner);
 		if (entry)
-			free(entry->cname);
+			free(entry->chain);
 		free(entry);
 		return -ENOMEM;
 	}
@@ -328,9 +329,10 @@ static int insert(struct ln_names *n, const struct place_key *key, const struct 
 	return 0;
 }
 
-static bool is_text(const char *s, bool may_be_empty)
+static bool is_well_formed(const struct ln_name_evidence *e)
 {
-	return strnlen(s, LN_NAME_MAX) < LN_NAME_MAX && (may_be_empty || s[0] != '\0');
+	return e->name[0] != '\0' && strnlen(e->name, LN_NAME_MAX) < LN_NAME_MAX &&
+	       (!e->chain || strnlen(e->chain, LN_CHAIN_TEXT_MAX) < LN_CHAIN_TEXT_MAX);
 }
 
 int ln_names_add(struct ln_names *n, uint32_t agent, const struct ln_addr *addr,
@@ -343,8 +345,7 @@ int ln_names_add(struct ln_names *n, uint32_t agent, const struct ln_addr *addr,
 	struct entry *entry;
 	int r;
 
-	if ((addr->family != 4 && addr->family != 6) || !is_text(evidence->name, false) ||
-	    !is_text(evidence->cname, true))
+	if ((addr->family != 4 && addr->family != 6) || !is_well_formed(evidence))
 		return -EINVAL;
 	if (ln_addr_is_loopback(addr) && evidence->source != LN_NAME_HOSTS)
 		return 0;
@@ -409,8 +410,7 @@ static void fill(const struct candidate *c, struct ln_name_evidence *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret->name, entry->name, strlen(entry->name) + 1);
-	if (entry->cname)
-		memcpy(ret->cname, entry->cname, strlen(entry->cname) + 1);
+	ret->chain = entry->chain;
 	ret->source = entry->source;
 	ret->grants = c->grants;
 	ret->stale = c->stale;

@@ -42,7 +42,9 @@ struct ln_name_evidence {
 	uint32_t pid; /* who asked; 0 linnet itself */
 	uint32_t ttl_s;
 	uint64_t seen_ns, expires_ns; /* monotonic; expires UINT64_MAX: hosts */
-	char cname[LN_NAME_MAX];      /* last name of the CNAME chain; "" none */
+	/* The aliases on the way from the name to the address, see chain.h; NULL: none. Borrowed:
+	 * what ln_names_find gives lives until the next ln_names_add. */
+	const char *chain;
 };
 
 struct ln_names; /* opaque */

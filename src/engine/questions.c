@@ -153,14 +153,16 @@ static void learn(struct ln_engine *e, const struct ln_finding *f, const struct 
 	    .pid = f->pid,
 	    .seen_ns = e->now_ns,
 	};
+	struct ln_chain chain;
 
 	memcpy(evidence.name, msg->qname, sizeof(evidence.name));
-	if (msg->n_chain > 0)
-		memcpy(evidence.cname, msg->chain[msg->n_chain - 1], sizeof(evidence.cname));
 	for (size_t i = 0; i < msg->n_addrs; i++) {
 		uint32_t ttl_s = msg->addrs[i].ttl_s;
 		uint32_t life_s = LN_MIN(LN_MAX(ttl_s, LN_TTL_MIN_S), LN_TTL_MAX_S);
 
+		ln_chain_start(&chain);
+		ln_dns_chain_to(msg, &msg->addrs[i], &chain);
+		evidence.chain = chain.text;
 		evidence.ttl_s = ttl_s;
 		evidence.expires_ns = e->now_ns + life_s * LN_NS_PER_S;
 		ln_engine_add_name(e, f->agent, &msg->addrs[i].addr, &evidence);

@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "describe.h"
 
+#define EVIDENCE_MAX 4 /* lines of one alert */
+
 void ln_alert_done(struct ln_alert *a)
 {
 	ln_buf_done(&a->text);
@@ -137,6 +139,20 @@ static void add_cgroup(struct ln_alert *a, const struct ln_cgroup_info *c)
 	}
 }
 
+/* What the names in the destination rest on. */
+static void add_evidence(struct ln_alert *a, const struct ln_finding *f)
+{
+	size_t n = f->n_names > EVIDENCE_MAX ? EVIDENCE_MAX - 1 : f->n_names;
+
+	for (size_t i = 0; i < n; i++) {
+		ln_buf_adds(&a->text, "Evidence: ");
+		ln_describe_evidence(&a->text, &f->names[i], f->time_ns);
+		ln_buf_addc(&a->text, '\n');
+	}
+	if (n < f->n_names)
+		ln_buf_addf(&a->text, "Evidence: %zu more in the log\n", f->n_names - n);
+}
+
 /* The lines after the seven of every alert; a blank one ends the block. */
 static void add_more(struct ln_alert *a, const struct ln_finding *f)
 {
@@ -146,6 +162,7 @@ static void add_more(struct ln_alert *a, const struct ln_finding *f)
 		add_line(a, "Place", f->place);
 	if (f->wire)
 		add_wire_lines(a, f);
+	add_evidence(a, f);
 	if (f->channel && f->channel->existing)
 		ln_buf_adds(&a->text, "Since: before the watch began\n");
 	if (f->agent_name)

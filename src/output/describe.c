@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "base/text.h"
+#include "dns/chain.h"
 #include "dns/message.h"
 
 #define TREE_ARG_MAX   48 /* bytes of one argument in the chain of parents */
@@ -148,6 +149,60 @@ void ln_describe_endpoint(struct ln_buf *out, const struct ln_endpoint *remote,
 			ln_buf_adds(out, " (expired)");
 	}
 	ln_buf_addc(out, ')');
+}
+
+static const char *source_words(enum ln_name_source s)
+{
+	static const char *const words[] = {
+	    [LN_NAME_ANSWER] = "answer of a trusted resolver",
+	    [LN_NAME_OWN_LOOKUP] = "look-up by linnet",
+	    [LN_NAME_HOSTS] = "hosts file",
+	    [LN_NAME_RESOLVED] = "told by systemd-resolved",
+	    [LN_NAME_UNTRUSTED] = "answer that no trusted resolver was asked for",
+	    [LN_NAME_SNI] = "server name that the agent sent by TLS",
+	    [LN_NAME_QUIC_SNI] = "server name that the agent sent by QUIC",
+	    [LN_NAME_HOST_HEADER] = "host that the agent sent by HTTP",
+	    [LN_NAME_GETADDRINFO] = "look-up in the agent's memory",
+	    [LN_NAME_PTR] = "reverse look-up",
+	};
+	_Static_assert(LN_ARRAY_SIZE(words) == LN_NAME_SOURCE_COUNT, "words for each source");
+
+	return words[s];
+}
+
+static void add_chain(struct ln_buf *out, const char *chain)
+{
+	const char *name;
+	size_t len;
+	bool first = true;
+
+	while (ln_chain_next(&chain, &name, &len)) {
+		ln_buf_adds(out, first ? ", by " : " > ");
+		first = false;
+		ln_text_escape(out, name, len);
+	}
+}
+
+void ln_describe_evidence(struct ln_buf *out, const struct ln_name_evidence *e, uint64_t now_ns)
+{
+	ln_text_escape(out, e->name, strlen(e->name));
+	ln_buf_addf(out, ": %s", source_words(e->source));
+	if (e->pid != 0)
+		ln_buf_addf(out, ", asked by PID %u", e->pid);
+	if (e->expires_ns != UINT64_MAX) {
+		uint64_t age_ns = now_ns > e->seen_ns ? now_ns - e->seen_ns : 0;
+
+		ln_buf_addf(out, ", TTL %u s, %llu s ago", e->ttl_s,
+			    (unsigned long long)(age_ns / LN_NS_PER_S));
+	}
+	if (e->chain)
+		add_chain(out, e->chain);
+	if (e->over)
+		ln_buf_adds(out, "; expired, grants nothing");
+	else if (!e->grants)
+		ln_buf_adds(out, "; grants nothing");
+	else
+		ln_buf_adds(out, e->stale ? "; grants, past its TTL" : "; grants");
 }
 
 void ln_describe_question(struct ln_buf *out, const struct ln_finding *f)

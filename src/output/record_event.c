@@ -5,11 +5,40 @@
 #include <sys/wait.h>
 #include "base/text.h"
 #include "describe.h"
+#include "dns/chain.h"
 #include "dns/message.h"
 #include "engine/words.h"
 #include "json.h"
 
-static void add_evidence(struct ln_buf *b, const struct ln_name_evidence *e)
+static void add_chain(struct ln_buf *b, const char *chain)
+{
+	const char *name, *at = chain;
+	size_t len;
+	bool first = true;
+
+	LN_JSON_KEY(b, "cname");
+	ln_json_text(b, ln_chain_last(chain));
+	LN_JSON_KEY(b, "chain");
+	ln_buf_addc(b, '[');
+	while (ln_chain_next(&at, &name, &len)) {
+		if (!first)
+			ln_buf_addc(b, ',');
+		first = false;
+		ln_text_json(b, name, len);
+	}
+	ln_buf_addc(b, ']');
+}
+
+/* Whole seconds from one time to another, which may lie before it. */
+static void add_seconds(struct ln_buf *b, uint64_t from_ns, uint64_t to_ns)
+{
+	if (to_ns < from_ns)
+		ln_buf_addc(b, '-');
+	ln_json_number(b, (to_ns < from_ns ? from_ns - to_ns : to_ns - from_ns) / LN_NS_PER_S);
+}
+
+static void add_evidence(struct ln_buf *b, const struct ln_finding *f,
+			 const struct ln_name_evidence *e)
 {
 	LN_JSON_OPEN(b, "name");
 	ln_json_text(b, e->name);
@@ -26,20 +55,26 @@ static void add_evidence(struct ln_buf *b, const struct ln_name_evidence *e)
 		LN_JSON_ADD(b, "null");
 	else
 		ln_json_number(b, e->pid);
-	if (e->cname[0] != '\0') {
-		LN_JSON_KEY(b, "cname");
-		ln_json_text(b, e->cname);
-	}
+	LN_JSON_KEY(b, "age");
+	add_seconds(b, LN_MIN(e->seen_ns, f->time_ns), f->time_ns);
+	LN_JSON_KEY(b, "expires_in");
+	if (e->expires_ns == UINT64_MAX)
+		LN_JSON_ADD(b, "null");
+	else
+		add_seconds(b, f->time_ns, e->expires_ns);
+	if (e->chain && e->chain[0] != '\0')
+		add_chain(b, e->chain);
 	ln_buf_addc(b, '}');
 }
 
-static void add_evidences(struct ln_buf *b, const struct ln_name_evidence *list, size_t n)
+static void add_evidences(struct ln_buf *b, const struct ln_finding *f,
+			  const struct ln_name_evidence *list, size_t n)
 {
 	ln_buf_addc(b, '[');
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0)
 			ln_buf_addc(b, ',');
-		add_evidence(b, &list[i]);
+		add_evidence(b, f, &list[i]);
 	}
 	ln_buf_addc(b, ']');
 }
@@ -47,7 +82,7 @@ static void add_evidences(struct ln_buf *b, const struct ln_name_evidence *list,
 static void add_names(struct ln_buf *b, const struct ln_finding *f)
 {
 	LN_JSON_KEY(b, "names");
-	add_evidences(b, f->names, f->n_names);
+	add_evidences(b, f, f->names, f->n_names);
 }
 
 static bool is_nobody(const struct ln_party *p)
@@ -246,7 +281,7 @@ static void add_wire(struct ln_buf *b, const struct ln_finding *f)
 	ln_json_text(b, ln_wire_why_text(f->wire_why));
 	add_names(b, f);
 	LN_JSON_KEY(b, "named_names");
-	add_evidences(b, f->named, f->n_named);
+	add_evidences(b, f, f->named, f->n_named);
 	LN_JSON_KEY(b, "how");
 	ln_json_text(b, ln_how_text(flow->how));
 	LN_JSON_KEY(b, "place");
@@ -342,7 +377,7 @@ void ln_record_event(struct ln_buf *b, const struct ln_finding *f)
 		LN_JSON_KEY(b, "ip");
 		ln_json_addr(b, &f->addr);
 		LN_JSON_KEY(b, "evidence");
-		add_evidence(b, f->evidence);
+		add_evidence(b, f, f->evidence);
 		break;
 	case LN_FINDING_PROCESS:
 		add_process(b, f);

@@ -91,10 +91,12 @@ static void emit(struct ln_lookup *l, const struct ln_dns_message *msg,
 			      .seen_ns = now_ns,
 			      .expires_ns = now_ns + ttl_s * LN_NS_PER_S},
 	};
+	struct ln_chain chain;
 
 	memcpy(ev.name.evidence.name, msg->qname, LN_NAME_MAX);
-	if (msg->n_chain > 0)
-		memcpy(ev.name.evidence.cname, msg->chain[msg->n_chain - 1], LN_NAME_MAX);
+	ln_chain_start(&chain);
+	ln_dns_chain_to(msg, found, &chain);
+	ev.name.evidence.chain = chain.text;
 	l->fn(&ev, l->user);
 }
 

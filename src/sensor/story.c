@@ -370,20 +370,22 @@ static int read_dns(struct ln_story *s, json_t *body, struct ln_event *ev, struc
 static int read_name(struct ln_story *s, json_t *body, struct ln_event *ev, struct ln_error *err)
 {
 	struct ln_name_evidence *evidence = &ev->name.evidence;
-	const char *addr, *name, *source = "own-lookup", *cname = "";
+	const char *addr, *name, *source = "own-lookup", *chain = "";
 	json_error_t wrong;
+	int r;
 
 	ev->kind = LN_EVENT_NAME;
 	evidence->ttl_s = 60;
 	if (json_unpack_ex(body, &wrong, JSON_STRICT, "{s:s, s:s, s?s, s?s, s?i}", "addr", &addr,
-			   "name", &name, "source", &source, "cname", &cname, "ttl",
+			   "name", &name, "source", &source, "chain", &chain, "ttl",
 			   &evidence->ttl_s) < 0)
 		return ln_story_wrong(&wrong, err);
 	if (!ln_addr_parse(addr, &ev->name.addr) ||
 	    !ln_name_canonical(name, strlen(name), evidence->name))
 		return ln_error_set(err, EINVAL, "no address or no name");
-	if (cname[0] && !ln_name_canonical(cname, strlen(cname), evidence->cname))
-		return ln_error_set(err, EINVAL, "cname is no name");
+	r = ln_story_copy(s, chain, strlen(chain), err, &evidence->chain);
+	if (r < 0)
+		return r;
 	evidence->grants = true;
 	evidence->seen_ns = ev->time_ns;
 	evidence->expires_ns = ev->time_ns + evidence->ttl_s * LN_NS_PER_S;

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "dns/config.h"
+#include "dns/chain.h"
 #include "dns/message.h"
 #include "engine/engine.h"
 #include "policy/parse.h"
@@ -65,9 +66,14 @@ static void add_flow(struct ln_buf *out, const struct ln_finding *f)
 
 static void add_evidence(struct ln_buf *out, const struct ln_name_evidence *e)
 {
-	ln_buf_addf(out, "%s(%s%s%s%s%s)", e->name, ln_name_source_text(e->source),
-		    e->grants ? "" : ",names", e->stale ? ",stale" : "", e->over ? ",over" : "",
-		    e->cname[0] ? ",cname" : "");
+	const char *at = e->chain ? e->chain : "", *name;
+	size_t len;
+
+	ln_buf_addf(out, "%s(%s%s%s%s", e->name, ln_name_source_text(e->source),
+		    e->grants ? "" : ",names", e->stale ? ",stale" : "", e->over ? ",over" : "");
+	while (ln_chain_next(&at, &name, &len))
+		ln_buf_addf(out, ">%.*s", (int)len, name);
+	ln_buf_addc(out, ')');
 }
 
 static void add_names(struct ln_buf *out, const char *label, const struct ln_name_evidence *names,

@@ -157,6 +157,41 @@ static void test_wire(void **state)
 	assert_has(text(), "\nWay: MPTCP subflow\n");
 }
 
+static void test_evidence_is_told(void **state)
+{
+	struct ln_name_evidence names[6] = {
+	    named("api.example", LN_NAME_ANSWER),  named("old.example", LN_NAME_OWN_LOOKUP),
+	    named("x.example", LN_NAME_UNTRUSTED), named("host.example", LN_NAME_HOSTS),
+	    named("n5.example", LN_NAME_ANSWER),   named("n6.example", LN_NAME_ANSWER),
+	};
+
+	names[0].pid = 812;
+	names[0].ttl_s = 60;
+	names[0].seen_ns = finding.time_ns - 3 * LN_NS_PER_S;
+	names[0].chain = "edge.example n7.example";
+	names[1].over = true;
+	names[1].grants = false;
+	names[1].ttl_s = 5;
+	names[2].seen_ns = finding.time_ns + 1; /* of another CPU */
+	names[3].expires_ns = UINT64_MAX;
+	finding.names = names;
+	finding.n_names = 4;
+	assert_has(text(), "\nProtocol: TCP\n"
+			   "Evidence: api.example: answer of a trusted resolver, asked by PID 812, "
+			   "TTL 60 s, 3 s ago, by edge.example > n7.example; grants\n"
+			   "Evidence: old.example: look-up by linnet, TTL 5 s, 5 s ago; expired, "
+			   "grants nothing\n"
+			   "Evidence: x.example: answer that no trusted resolver was asked for, "
+			   "TTL 0 s, 0 s ago; grants nothing\n"
+			   "Evidence: host.example: hosts file; grants\n"
+			   "Agent: ");
+	names[0].stale = true;
+	finding.n_names = 6;
+	assert_has(text(), "; grants, past its TTL\n");
+	assert_has(text(), "grants nothing\nEvidence: 3 more in the log\nAgent: ");
+	assert_lacks(text(), "hosts file");
+}
+
 static void test_where_the_process_is(void **state)
 {
 	static const char path[] =
@@ -225,6 +260,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_sockets_that_change_hands, begin, end),
 	    cmocka_unit_test_setup_teardown(test_inbound, begin, end),
 	    cmocka_unit_test_setup_teardown(test_wire, begin, end),
+	    cmocka_unit_test_setup_teardown(test_evidence_is_told, begin, end),
 	    cmocka_unit_test_setup_teardown(test_where_the_process_is, begin, end),
 	    cmocka_unit_test_setup_teardown(test_a_unix_rule_has_no_port, begin, end),
 	    cmocka_unit_test_setup_teardown(test_tamper, begin, end),

@@ -35,6 +35,7 @@ struct server {
 struct events {
 	size_t n;
 	struct ln_event list[EVENTS_MAX];
+	char chains[EVENTS_MAX][LN_NAME_MAX];
 };
 
 static struct server server;
@@ -162,7 +163,10 @@ static void collect(const struct ln_event *ev, void *user)
 	struct events *e = user;
 
 	assert_true(e->n < EVENTS_MAX);
-	e->list[e->n++] = *ev;
+	e->list[e->n] = *ev;
+	snprintf(e->chains[e->n], sizeof(e->chains[0]), "%s", ev->name.evidence.chain);
+	e->list[e->n].name.evidence.chain = e->chains[e->n];
+	e->n++;
 }
 
 static struct ln_lookup *new_lookup(const char *const *names, size_t n, uint16_t port)
@@ -234,7 +238,7 @@ static void answer_becomes_evidence_that_grants(void **state)
 		assert_true(ev->time_ns >= before_ns && ev->time_ns <= ln_clock_mono_ns());
 		assert_true(ev->wall_ns >= before_wall_ns && ev->wall_ns <= ln_clock_wall_ns());
 		assert_string_equal(e->name, "api.test");
-		assert_string_equal(e->cname, "");
+		assert_string_equal(e->chain, "");
 		assert_int_equal(e->source, LN_NAME_OWN_LOOKUP);
 		assert_true(e->grants);
 		assert_int_equal(e->pid, 0);
@@ -266,7 +270,7 @@ static void cname_chain_gives_its_smallest_ttl(void **state)
 
 	assert_true(run_until_events(l, 1));
 	assert_string_equal(events.list[0].name.evidence.name, "www.test");
-	assert_string_equal(events.list[0].name.evidence.cname, "edge.test");
+	assert_string_equal(events.list[0].name.evidence.chain, "edge.test");
 	assert_int_equal(events.list[0].name.evidence.ttl_s, 20);
 	ln_lookup_free(&l);
 }

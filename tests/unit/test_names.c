@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include "base/macros.h"
+#include "dns/chain.h"
 #include "dns/names.h"
 
 #define S       LN_NS_PER_S
@@ -90,7 +91,7 @@ static void all_names_of_an_address_are_kept(void **state)
 	add(n, AGENT, "192.0.2.1", "a.example", 1 * S, 60);
 	add(n, AGENT, "192.0.2.1", "b.example", 2 * S, 60);
 	e.source = LN_NAME_UNTRUSTED;
-	strcpy(e.cname, "edge.cdn.example");
+	e.chain = "edge.cdn.example";
 	assert_int_equal(ln_names_add(n, AGENT, &a, &e), 0);
 	assert_int_equal(ln_names_count(n), 3);
 
@@ -103,11 +104,11 @@ static void all_names_of_an_address_are_kept(void **state)
 	assert_int_equal(found[0].ttl_s, 60);
 	assert_int_equal(found[0].seen_ns, 2 * S);
 	assert_int_equal(found[0].expires_ns, 62 * S);
-	assert_string_equal(found[0].cname, "");
+	assert_null(found[0].chain);
 	assert_string_equal(found[1].name, "a.example");
 	assert_string_equal(found[2].name, "c.example");
 	assert_false(found[2].grants);
-	assert_string_equal(found[2].cname, "edge.cdn.example");
+	assert_string_equal(found[2].chain, "edge.cdn.example");
 
 	assert_int_equal(ln_names_find(n, AGENT, &a, 4 * S, found, 1), 1);
 	assert_string_equal(found[0].name, "b.example");
@@ -160,19 +161,19 @@ static void renewal_keeps_the_later_expiry(void **state)
 
 	add(n, AGENT, "192.0.2.1", "a.example", 1 * S, 300);
 	e.pid = 8;
-	strcpy(e.cname, "edge.cdn.example");
+	e.chain = "edge.cdn.example";
 	assert_int_equal(ln_names_add(n, AGENT, &a, &e), 0);
 	assert_int_equal(ln_names_count(n), 1);
 	assert_int_equal(find(n, AGENT, "192.0.2.1", 4 * S, found), 1);
 	assert_int_equal(found[0].expires_ns, 301 * S);
 	assert_int_equal(found[0].seen_ns, 3 * S);
 	assert_int_equal(found[0].pid, 8);
-	assert_string_equal(found[0].cname, "edge.cdn.example");
+	assert_string_equal(found[0].chain, "edge.cdn.example");
 
 	add(n, AGENT, "192.0.2.1", "a.example", 100 * S, 300);
 	assert_int_equal(find(n, AGENT, "192.0.2.1", 100 * S, found), 1);
 	assert_int_equal(found[0].expires_ns, 400 * S);
-	assert_string_equal(found[0].cname, "");
+	assert_null(found[0].chain);
 }
 
 static void what_does_not_grant_never_renews_what_does(void **state)
@@ -400,6 +401,7 @@ static void what_is_no_evidence_is_refused(void **state)
 {
 	struct ln_names *n = *state;
 	struct ln_addr a = addr_of("192.0.2.1"), none = {0};
+	char chain[LN_CHAIN_TEXT_MAX];
 	struct ln_name_evidence e = evidence_of("a.example", 1 * S, 60);
 
 	assert_int_equal(ln_names_add(n, AGENT, &none, &e), -EINVAL);
@@ -408,7 +410,8 @@ static void what_is_no_evidence_is_refused(void **state)
 	memset(e.name, 'a', sizeof(e.name));
 	assert_int_equal(ln_names_add(n, AGENT, &a, &e), -EINVAL);
 	e = evidence_of("a.example", 1 * S, 60);
-	memset(e.cname, 'a', sizeof(e.cname));
+	memset(chain, 'a', sizeof(chain));
+	e.chain = chain;
 	assert_int_equal(ln_names_add(n, AGENT, &a, &e), -EINVAL);
 	assert_int_equal(ln_names_count(n), 0);
 	assert_int_equal(ln_names_evicted(n), 0);

@@ -41,6 +41,8 @@ static void test_alert_is_the_contract_s(void **state)
 			    "Action: LOGGED (Block policy not enabled)\n"
 			    "Rule Matched: NONE - Connection not in allow-list.\n"
 			    "Protocol: TCP\n"
+			    "Evidence: sketchy-mirror.example.com: answer of a trusted "
+			    "resolver, TTL 0 s, 5 s ago; grants\n"
 			    "Agent: travel_agent_v1\n"
 			    "Process tree: 1234 bash > 7843 python /opt/agent/main.py\n"
 			    "Hint: add it\n"

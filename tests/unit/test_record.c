@@ -30,7 +30,10 @@ static void test_flow_record(void **state)
 	names[0].pid = 7000;
 	names[0].ttl_s = 60;
 	names[0].stale = true;
-	snprintf(names[0].cname, LN_NAME_MAX, "cdn.example");
+	names[0].chain = "edge.example cdn.example";
+	names[0].seen_ns = finding.time_ns - 3 * LN_NS_PER_S;
+	names[0].expires_ns = 2 * LN_NS_PER_S;
+	names[1].expires_ns = UINT64_MAX;
 	finding.names = names;
 	finding.n_names = 2;
 	finding.hint = "add \"a\"";
@@ -67,6 +70,13 @@ static void test_flow_record(void **state)
 	assert_number(r, "names.0.ttl", 60);
 	assert_number(r, "names.0.asked_by", 7000);
 	assert_text(r, "names.0.cname", "cdn.example");
+	assert_int_equal(json_array_size(field(r, "names.0.chain")), 2);
+	assert_text(r, "names.0.chain.0", "edge.example");
+	assert_text(r, "names.0.chain.1", "cdn.example");
+	assert_number(r, "names.0.age", 3);
+	assert_number(r, "names.0.expires_in", -3);
+	assert_null_field(r, "names.1.expires_in");
+	assert_null(json_object_get(field(r, "names.1"), "chain"));
 	assert_true(json_is_false(field(r, "names.1.grants")));
 	assert_null_field(r, "names.1.asked_by");
 	assert_true(json_is_true(field(r, "existing")));
