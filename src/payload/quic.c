@@ -142,3 +142,13 @@ int ln_quic_put(struct ln_quic *q, const uint8_t *datagram, size_t len, struct l
 		q->tries++;
 	return q->tries < TRIES_MAX ? -EAGAIN : end(q, -EBADMSG);
 }
+
+int ln_quic_cut(struct ln_quic *q, struct ln_tls_hello *ret)
+{
+	size_t len;
+
+	if (!q->crypto)
+		return end(q, -EBADMSG);
+	const uint8_t *hello = ln_stream_bytes(q->crypto, &len);
+	return end(q, ln_tls_read_message_cut(hello, len, ret));
+}

@@ -18,6 +18,9 @@ void ln_quic_free(struct ln_quic **q);
  * that does not authenticate is passed over, but counts. After 0 and -EBADMSG nothing is held, and
  * the flow stays at -EBADMSG. */
 int ln_quic_put(struct ln_quic *q, const uint8_t *datagram, size_t len, struct ln_tls_hello *ret);
+/* The same when no more datagrams will come: what the hello says so far; a name that has not come
+ * yet is one that cannot be read. 0; -EBADMSG: nothing could be opened. */
+int ln_quic_cut(struct ln_quic *q, struct ln_tls_hello *ret);
 /* Whether a datagram can come from a client that says hello: a long header, a known version. */
 bool ln_quic_maybe(const uint8_t *datagram, size_t len);
 

@@ -7,10 +7,13 @@
 #include <string.h>
 #include "base/macros.h"
 #include "head.h"
+#include "quic.h"
 #include "stream.h"
 
 struct ln_sniff {
 	struct ln_stream *stream; /* owned; NULL: UDP, or done */
+	struct ln_quic *quic;     /* owned; NULL: TCP, or done */
+	unsigned int n_datagrams;
 	uint8_t proto;
 	uint8_t depth;
 	bool done;
@@ -42,9 +45,11 @@ struct ln_sniff *ln_sniff_new(uint8_t proto)
 	if (!s)
 		return NULL;
 	s->proto = proto;
-	if (proto != IPPROTO_UDP)
+	if (proto == IPPROTO_UDP)
+		s->quic = ln_quic_new();
+	else
 		s->stream = ln_stream_new(LN_SNIFF_MAX);
-	if (proto != IPPROTO_UDP && !s->stream)
+	if (!s->quic && !s->stream)
 		ln_sniff_free(&s);
 	return s;
 }
@@ -54,8 +59,17 @@ void ln_sniff_free(struct ln_sniff **s)
 	if (!*s)
 		return;
 	ln_stream_free(&(*s)->stream);
+	ln_quic_free(&(*s)->quic);
 	free(*s);
 	*s = NULL;
+}
+
+static void set_hello(struct ln_claim *c, const struct ln_tls_hello *h)
+{
+	if (h->has_name)
+		ln_head_set_host(c, h->name, strlen(h->name));
+	c->ech = h->ech;
+	memcpy(c->alpn, h->alpn, sizeof(h->alpn));
 }
 
 static int read_tls(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret)
@@ -65,10 +79,8 @@ static int read_tls(const uint8_t *bytes, size_t len, bool cut, struct ln_head *
 
 	if (r < 0)
 		return r;
-	*ret = (struct ln_head){.claim = {.layer = LN_LAYER_TLS, .ech = h.ech}};
-	if (h.has_name)
-		ln_head_set_host(&ret->claim, h.name, strlen(h.name));
-	memcpy(ret->claim.alpn, h.alpn, sizeof(h.alpn));
+	*ret = (struct ln_head){.claim.layer = LN_LAYER_TLS};
+	set_hello(&ret->claim, &h);
 	return 0;
 }
 
@@ -112,11 +124,39 @@ static bool read_stream(struct ln_sniff *s, ln_claim_fn fn, void *user)
 	}
 }
 
+/* False: nothing more will come of it. */
+static bool read_datagram(struct ln_sniff *s, const uint8_t *bytes, size_t len, ln_claim_fn fn,
+			  void *user)
+{
+	struct ln_claim c = {.layer = LN_LAYER_QUIC};
+	struct ln_tls_hello h;
+	int r = -EBADMSG;
+
+	if (s->n_datagrams++ > 0 || ln_quic_maybe(bytes, len))
+		r = ln_quic_put(s->quic, bytes, len, &h);
+	if (r == -EAGAIN && s->n_datagrams < LN_SNIFF_DATAGRAMS)
+		return true;
+	if (r == -EAGAIN)
+		r = ln_quic_cut(s->quic, &h);
+	if (r == 0)
+		set_hello(&c, &h);
+	else
+		c.layer = LN_LAYER_OTHER;
+	fn(&c, user);
+	return false;
+}
+
 bool ln_sniff_put(struct ln_sniff *s, uint32_t offset, const uint8_t *bytes, size_t len,
 		  ln_claim_fn fn, void *user)
 {
-	if (s->done || s->proto == IPPROTO_UDP)
+	if (s->done)
 		return false;
+	if (s->proto == IPPROTO_UDP) {
+		s->done = !read_datagram(s, bytes, len, fn, user);
+		if (s->done)
+			ln_quic_free(&s->quic);
+		return !s->done;
+	}
 	if (offset >= LN_SNIFF_MAX)
 		return true;
 	/* What is not kept now may be sent again; without it there is no claim. */

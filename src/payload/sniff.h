@@ -3,8 +3,8 @@
  * What the first bytes of a flow say about where it goes: the server name of TLS and QUIC, the Host
  * of HTTP/1, the target that is asked of a relay (HTTP CONNECT, an absolute URL, SOCKS4, SOCKS4a,
  * SOCKS5) and what is said inside of that relay's tunnel, and the protocol. All of it is written by
- * the client: it names, it never grants. Bounded: LN_SNIFF_MAX bytes of each flow, LN_SNIFF_DEPTH
- * relays in a row; bytes in, claims out; no I/O.
+ * the client: it names, it never grants. Bounded: LN_SNIFF_MAX bytes or LN_SNIFF_DATAGRAMS of each
+ * flow, LN_SNIFF_DEPTH relays in a row; bytes in, claims out; no I/O.
  */
 #ifndef LINNET_PAYLOAD_SNIFF_H
 #define LINNET_PAYLOAD_SNIFF_H
@@ -12,8 +12,9 @@
 #include "base/addr.h"
 #include "tls.h"
 
-#define LN_SNIFF_MAX   8192
-#define LN_SNIFF_DEPTH 3
+#define LN_SNIFF_MAX       8192
+#define LN_SNIFF_DATAGRAMS 4
+#define LN_SNIFF_DEPTH     3
 
 enum ln_layer {
 	LN_LAYER_TLS,

@@ -291,35 +291,42 @@ static int read_records(const uint8_t *bytes, size_t len, struct ln_tls_hello *h
 	return r == -EAGAIN && joined < 0 ? joined : r;
 }
 
+/* What is asked for, from how the reading ended: all of the hello, or what there is of it. */
+static int give(int r, bool cut, struct ln_tls_hello *h, struct ln_tls_hello *ret)
+{
+	if (r == -EAGAIN && cut) {
+		h->has_name = true;
+		r = 0;
+	}
+	if (r == 0)
+		*ret = *h;
+	return r;
+}
+
 int ln_tls_read(const uint8_t *bytes, size_t len, struct ln_tls_hello *ret)
 {
 	struct ln_tls_hello h = {0};
-	int r = read_records(bytes, len, &h);
 
-	if (r == 0)
-		*ret = h;
-	return r;
+	return give(read_records(bytes, len, &h), false, &h, ret);
 }
 
 int ln_tls_read_cut(const uint8_t *bytes, size_t len, struct ln_tls_hello *ret)
 {
 	struct ln_tls_hello h = {0};
-	int r = read_records(bytes, len, &h);
 
-	if (r == -EBADMSG)
-		return r;
-	if (r == -EAGAIN)
-		h.has_name = true;
-	*ret = h;
-	return 0;
+	return give(read_records(bytes, len, &h), true, &h, ret);
 }
 
 int ln_tls_read_message(const uint8_t *bytes, size_t len, struct ln_tls_hello *ret)
 {
 	struct ln_tls_hello h = {0};
-	int r = read_message(bytes, len, &h);
 
-	if (r == 0)
-		*ret = h;
-	return r;
+	return give(read_message(bytes, len, &h), false, &h, ret);
+}
+
+int ln_tls_read_message_cut(const uint8_t *bytes, size_t len, struct ln_tls_hello *ret)
+{
+	struct ln_tls_hello h = {0};
+
+	return give(read_message(bytes, len, &h), true, &h, ret);
 }

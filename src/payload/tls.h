@@ -32,5 +32,7 @@ int ln_tls_read(const uint8_t *bytes, size_t len, struct ln_tls_hello *ret);
 int ln_tls_read_cut(const uint8_t *bytes, size_t len, struct ln_tls_hello *ret);
 /* The handshake message alone, as QUIC carries it (RFC 9001, 4.1.3). Returns as ln_tls_read. */
 int ln_tls_read_message(const uint8_t *bytes, size_t len, struct ln_tls_hello *ret);
+/* As ln_tls_read_cut. */
+int ln_tls_read_message_cut(const uint8_t *bytes, size_t len, struct ln_tls_hello *ret);
 
 #endif
