@@ -17,7 +17,10 @@ struct ln_sniff {
 	uint8_t proto;
 	uint8_t depth;
 	bool done;
-	size_t consumed; /* bytes of the heads that were read */
+	bool requests;         /* HTTP requests follow, or nothing that is read */
+	size_t consumed;       /* bytes of the heads that were read, and of bodies */
+	uint64_t skip;         /* bytes of a body that are passed over */
+	struct ln_claim *last; /* owned; of the head before; NULL: none */
 };
 
 const char *ln_layer_text(enum ln_layer l)
@@ -36,6 +39,14 @@ const char *ln_layer_text(enum ln_layer l)
 	_Static_assert(LN_ARRAY_SIZE(texts) == LN_LAYER_COUNT, "a text for each layer");
 
 	return (unsigned int)l < LN_LAYER_COUNT ? texts[l] : "unknown";
+}
+
+static void stop(struct ln_sniff *s)
+{
+	s->done = true;
+	ln_stream_free(&s->stream);
+	ln_quic_free(&s->quic);
+	free(LN_TAKE_PTR(s->last));
 }
 
 struct ln_sniff *ln_sniff_new(uint8_t proto)
@@ -58,8 +69,7 @@ void ln_sniff_free(struct ln_sniff **s)
 {
 	if (!*s)
 		return;
-	ln_stream_free(&(*s)->stream);
-	ln_quic_free(&(*s)->quic);
+	stop(*s);
 	free(*s);
 	*s = NULL;
 }
@@ -88,7 +98,7 @@ static int read_tls(const uint8_t *bytes, size_t len, bool cut, struct ln_head *
 static int read_head(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret)
 {
 	static int (*const readers[])(const uint8_t *, size_t, bool, struct ln_head *) = {
-	    read_tls,
+	    read_tls, ln_socks4_read_head, ln_socks5_read_head, ln_ssh_read_head, ln_http_read_head,
 	};
 
 	for (size_t i = 0; i < LN_ARRAY_SIZE(readers); i++) {
@@ -101,26 +111,75 @@ static int read_head(const uint8_t *bytes, size_t len, bool cut, struct ln_head 
 	return 0;
 }
 
+/* Whether a head says what the one before said: the next request to the same host, or the same
+ * tunnel once more, because the relay wanted a password first. */
+static bool is_repeated(const struct ln_sniff *s, const struct ln_claim *c)
+{
+	return s->last && c->layer == s->last->layer && c->port == s->last->port &&
+	       ln_head_same_host(c, s->last) && strcmp(c->detail, s->last->detail) == 0;
+}
+
+static void remember(struct ln_sniff *s, const struct ln_claim *c)
+{
+	if (!s->last)
+		s->last = malloc(sizeof(*s->last));
+	if (s->last)
+		*s->last = *c;
+}
+
+static void consume(struct ln_sniff *s, size_t len)
+{
+	ln_stream_consume(s->stream, len);
+	s->consumed += len;
+}
+
+/* Tells a head, and makes ready for what follows it. False: nothing does. */
+static bool tell(struct ln_sniff *s, struct ln_head *head, ln_claim_fn fn, void *user)
+{
+	bool repeated = is_repeated(s, &head->claim);
+
+	if (s->requests && head->claim.layer != LN_LAYER_HTTP &&
+	    head->claim.layer != LN_LAYER_HTTP_PROXY)
+		return false;
+	head->claim.depth = s->depth;
+	if (!repeated)
+		fn(&head->claim, user);
+	if (head->next == LN_HEAD_END)
+		return false;
+	if (head->next == LN_HEAD_TUNNEL && !repeated && s->depth++ == LN_SNIFF_DEPTH)
+		return false;
+	s->requests = head->next == LN_HEAD_REQUEST;
+	s->skip = head->next == LN_HEAD_REQUEST ? head->body_len : 0;
+	remember(s, &head->claim);
+	consume(s, head->len);
+	return true;
+}
+
 /* False: nothing more will come of it. */
 static bool read_stream(struct ln_sniff *s, ln_claim_fn fn, void *user)
 {
 	while (true) {
 		struct ln_head head;
+		const uint8_t *bytes;
 		size_t len;
-		const uint8_t *bytes = ln_stream_bytes(s->stream, &len);
-		bool cut = s->consumed + len >= LN_SNIFF_MAX;
+		bool cut;
 
+		ln_stream_bytes(s->stream, &len);
+		if (s->skip > 0) {
+			size_t n = LN_MIN(len, s->skip);
+
+			consume(s, n);
+			s->skip -= n;
+		}
+		bytes = ln_stream_bytes(s->stream, &len);
 		if (len == 0)
+			return s->consumed < LN_SNIFF_MAX;
+		cut = s->consumed + len >= LN_SNIFF_MAX;
+		/* A later request that is cut says no less than the one that would be behind it. */
+		if (read_head(bytes, len, cut && !s->requests, &head) < 0)
 			return !cut;
-		if (read_head(bytes, len, cut, &head) < 0)
-			return true;
-		head.claim.depth = s->depth;
-		fn(&head.claim, user);
-		if (!head.tunnel || s->depth == LN_SNIFF_DEPTH)
+		if (!tell(s, &head, fn, user))
 			return false;
-		ln_stream_consume(s->stream, head.len);
-		s->consumed += head.len;
-		s->depth++;
 	}
 }
 
@@ -149,21 +208,18 @@ static bool read_datagram(struct ln_sniff *s, const uint8_t *bytes, size_t len, 
 bool ln_sniff_put(struct ln_sniff *s, uint32_t offset, const uint8_t *bytes, size_t len,
 		  ln_claim_fn fn, void *user)
 {
+	bool more = true;
+
 	if (s->done)
 		return false;
 	if (s->proto == IPPROTO_UDP) {
-		s->done = !read_datagram(s, bytes, len, fn, user);
-		if (s->done)
-			ln_quic_free(&s->quic);
-		return !s->done;
+		more = read_datagram(s, bytes, len, fn, user);
+	} else if (offset < LN_SNIFF_MAX) {
+		/* What is not kept now may be sent again; without it there is no claim. */
+		ln_stream_put(s->stream, offset, bytes, LN_MIN(len, LN_SNIFF_MAX - offset));
+		more = read_stream(s, fn, user);
 	}
-	if (offset >= LN_SNIFF_MAX)
-		return true;
-	/* What is not kept now may be sent again; without it there is no claim. */
-	ln_stream_put(s->stream, offset, bytes, LN_MIN(len, LN_SNIFF_MAX - offset));
-	if (!read_stream(s, fn, user)) {
-		s->done = true;
-		ln_stream_free(&s->stream);
-	}
-	return !s->done;
+	if (!more)
+		stop(s);
+	return more;
 }

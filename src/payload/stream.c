@@ -10,8 +10,8 @@
 
 /* Bytes that are there: [start, end), counted from the first one that was not consumed. */
 struct range {
-	size_t start;
-	size_t end;
+	uint32_t start;
+	uint32_t end;
 };
 
 struct ln_stream {
@@ -107,7 +107,7 @@ static void fill(struct ln_stream *s, size_t first, size_t last, size_t start, s
 
 static int insert(struct ln_stream *s, size_t start, size_t end, const uint8_t *bytes)
 {
-	struct range joined = {start, end};
+	struct range joined = {(uint32_t)start, (uint32_t)end};
 	size_t first, last;
 	int r;
 
@@ -119,8 +119,8 @@ static int insert(struct ln_stream *s, size_t start, size_t end, const uint8_t *
 		return r;
 	fill(s, first, last, start, end, bytes);
 	if (first < last) {
-		joined.start = LN_MIN(start, s->ranges[first].start);
-		joined.end = LN_MAX(end, s->ranges[last - 1].end);
+		joined.start = LN_MIN(joined.start, s->ranges[first].start);
+		joined.end = LN_MAX(joined.end, s->ranges[last - 1].end);
 	}
 	memmove(&s->ranges[first + 1], &s->ranges[last],
 		(s->n_ranges - last) * sizeof(s->ranges[0]));
@@ -172,8 +172,8 @@ void ln_stream_consume(struct ln_stream *s, size_t len)
 	if (len == there)
 		memmove(&s->ranges[0], &s->ranges[1], --s->n_ranges * sizeof(s->ranges[0]));
 	for (size_t i = 0; i < s->n_ranges; i++) {
-		s->ranges[i].start -= LN_MIN(len, s->ranges[i].start); /* the first is at 0 */
-		s->ranges[i].end -= len;
+		s->ranges[i].start -= (uint32_t)LN_MIN(len, s->ranges[i].start); /* 0: first */
+		s->ranges[i].end -= (uint32_t)len;
 	}
 	if (s->n_ranges == 0) {
 		free(LN_TAKE_PTR(s->data));

@@ -17,6 +17,8 @@ static inline void put(struct bytes *b, const void *data, size_t len)
 	b->len += len;
 }
 
+#define put_text(b, text) put(b, text, sizeof(text) - 1)
+
 static inline void put8(struct bytes *b, unsigned int v)
 {
 	b->data[b->len++] = (uint8_t)v;
