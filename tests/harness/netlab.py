@@ -69,9 +69,10 @@ class Net:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self.folder.chmod(0o755)  # the agent may be any user
         self.dns_log = None
-        # With this in its environment a client trusts the servers: OpenSSL and curl read them.
-        self.trust = {"SSL_CERT_FILE": str(self.folder / "ca.pem"),
-                      "CURL_CA_BUNDLE": str(self.folder / "ca.pem")}
+        # With this in its environment a client trusts the servers: OpenSSL, curl and others read it.
+        self.trust = dict.fromkeys(
+            ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO",
+             "NODE_EXTRA_CA_CERTS"], str(self.folder / "ca.pem"))
         self._processes = []
         self._etc_number = itertools.count(1)
         self._dns_options = list(dns_options)

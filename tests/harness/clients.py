@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that people use to fetch things, as a table: a new client is one row. Those that have to
+be built are built once a session, into the build directory."""
+import dataclasses
+
+from netlab import sh
+from watch import BUILD, ROOT
+
+SOURCES = ROOT / "tests/actors/clients"
+BUILT = BUILD / "tests/clients"
+PYTHON = "/usr/bin/python3"
+REQUESTS = "import requests, sys; print(requests.get(sys.argv[1]).text)"
+HTTPX = "import httpx, sys; print(httpx.Client(http2={http2}).get(sys.argv[1]).text)"
+AIOHTTP = """
+import aiohttp, asyncio, sys
+async def main():
+    async with aiohttp.ClientSession() as session, session.get(sys.argv[1]) as answer:
+        print(await answer.text())
+asyncio.run(main())
+"""
+GIT = 'git clone -q "$0repo.git" copy && cat copy/page'
+OPENSSL = ("printf 'GET / HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' $0 | "
+           "openssl s_client -quiet -verify_return_error -connect $0:443 -servername $0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Client:
+    """In the command {url} and {host} are the page to fetch, {built} is where builds are, {folder}
+    the working directory, {ca} the authority to trust. `says` is in what a fetch writes: the server
+    tells which protocol it was asked with."""
+    name: str
+    command: tuple
+    says: str = "TLSv1.3 HTTP/1.1"
+    scheme: str = "https"
+    build: tuple = ()
+
+    @property
+    def port(self):
+        return 443 if self.scheme == "https" else 80
+
+    def fetch(self, host, net, folder):
+        """The command line that fetches from this host."""
+        facts = {"url": f"{self.scheme}://{host}/", "host": host, "built": BUILT,
+                 "folder": folder, "ca": net.trust["SSL_CERT_FILE"]}
+        return [part.format(**facts) for part in self.command]
+
+    def make(self):
+        """Builds it, when it is one that must be built."""
+        if self.build:
+            BUILT.mkdir(parents=True, exist_ok=True)
+            sh(*(part.format(source=SOURCES, built=BUILT) for part in self.build))
+
+
+def literal(text):
+    """A script as one part of a command: its braces are its own."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+CLIENTS = [
+    Client("curl-http1", ("curl", "-sS", "--http1.1", "{url}")),
+    Client("curl-http2", ("curl", "-sS", "--http2", "{url}"), "TLSv1.3 HTTP/2.0"),
+    Client("curl-tls1.2", ("curl", "-sS", "--tls-max", "1.2", "{url}"), "TLSv1.2 HTTP/2.0"),
+    Client("curl-tls1.3", ("curl", "-sS", "--tlsv1.3", "{url}"), "TLSv1.3 HTTP/2.0"),
+    Client("requests", (PYTHON, "-c", REQUESTS, "{url}")),
+    Client("httpx", (PYTHON, "-c", HTTPX.format(http2=False), "{url}")),
+    Client("httpx-http2", (PYTHON, "-c", HTTPX.format(http2=True), "{url}"), "TLSv1.3 HTTP/2.0"),
+    Client("aiohttp", (PYTHON, "-c", literal(AIOHTTP), "{url}")),
+    Client("git", ("sh", "-ec", GIT, "{url}"), "cloned"),
+    Client("wget", ("wget", "-nv", "-O-", "--ca-certificate={ca}", "{url}")),
+    Client("openssl", ("sh", "-ec", OPENSSL, "{host}"), "TLSv1.3 HTTP/1.0"),
+]

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real clients against real servers: no alert on a listed site, and one on a site that is not, with
+its name."""
+import os
+
+import pytest
+
+import sites
+from clients import CLIENTS
+from policies import policy
+from sites import BLOG, LISTED, LISTED4, LISTED6, SHARED4, SHOP, UNLISTED, UNLISTED4
+
+POLICY = policy(*(f"{name} {port} TCP" for name in (LISTED, SHOP, BLOG) for port in (80, 443)))
+every_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+
+
+@pytest.fixture(scope="module")
+def net(nothing_left):
+    """The internet of this file: `start` runs linnet in it."""
+    for client in CLIENTS:
+        client.make()
+    lab = sites.lab()
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def fetch(start, net, tmp_path):
+    """Runs linnet over a client that fetches from each host; what came of it when it was over."""
+    def run(client, *hosts):
+        done = []
+        for host in hosts:
+            folder = tmp_path / host
+            folder.mkdir()
+            watch = start.run(POLICY, *client.fetch(host, net, folder), cwd=folder,
+                              environment=dict(os.environ, HOME=str(folder)))
+            assert watch.wait() == 0, watch.text()
+            assert client.says in "\n".join(watch.stdout.list), watch.text()
+            done.append(watch)
+        return done
+    return run
+
+
+def site_flows(watch):
+    """What went to the web sites: all but questions to the resolver."""
+    return [r for r in watch.flows() if r["verdict"] != "dns"]
+
+
+@every_client
+def test_a_listed_site_is_quiet(fetch, client):
+    watch, = fetch(client, LISTED)
+    assert watch.alerts.list == []
+    flows = site_flows(watch)
+    assert {(r["verdict"], r["remote"]["port"]) for r in flows} == {("expected", client.port)}
+    assert {r["remote"]["ip"] for r in flows} <= {LISTED4, LISTED6}
+    assert all("answer" in {n["source"] for n in r["names"] if n["name"] == LISTED} for r in flows)
+
+
+@every_client
+def test_an_unlisted_site_is_told_once_by_its_name(fetch, client):
+    watch, = fetch(client, UNLISTED)
+    assert [a.title for a in watch.alerts.list] == [
+        "UNEXPECTED DNS QUERY", "UNEXPECTED OUTBOUND CONNECTION"], watch.text()
+    query, alert = watch.alerts.list
+    assert f"(query: {UNLISTED} " in query["Destination"]
+    alert.assert_contract()
+    assert alert["Destination"] == f"{UNLISTED4}:{client.port} (resolved: {UNLISTED})"
+    told = [r for r in site_flows(watch) if r["alert"]]
+    assert [(r["remote"]["ip"], r["title"]) for r in told] == [(UNLISTED4, alert.title)]
+    assert {n["name"] for n in told[0]["names"]} == {UNLISTED}
+    assert {r["verdict"] for r in site_flows(watch)} == {"unexpected"}
+
+
+@every_client
+def test_listed_sites_that_share_an_address_are_quiet(fetch, client):
+    for watch, name in zip(fetch(client, SHOP, BLOG), (SHOP, BLOG)):
+        assert watch.alerts.list == []
+        assert {(r["verdict"], r["remote"]["ip"]) for r in site_flows(watch)} == {
+            ("expected", SHARED4)}
+        assert {n["name"] for r in site_flows(watch) for n in r["names"]} >= {name}
