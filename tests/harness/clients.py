@@ -18,6 +18,7 @@ async def main():
         print(await answer.text())
 asyncio.run(main())
 """
+NODE = "fetch(process.argv[1]).then(answer => answer.text()).then(console.log)"
 GIT = 'git clone -q "$0repo.git" copy && cat copy/page'
 OPENSSL = ("printf 'GET / HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' $0 | "
            "openssl s_client -quiet -verify_return_error -connect $0:443 -servername $0")
@@ -48,7 +49,9 @@ class Client:
         """Builds it, when it is one that must be built."""
         if self.build:
             BUILT.mkdir(parents=True, exist_ok=True)
-            sh(*(part.format(source=SOURCES, built=BUILT) for part in self.build))
+            facts = {"source": SOURCES, "built": BUILT}
+            sh("env", "CGO_ENABLED=0", "GO111MODULE=off", f"GOCACHE={BUILT}/go-cache",
+               *(part.format(**facts) for part in self.build))
 
 
 def literal(text):
@@ -68,4 +71,11 @@ CLIENTS = [
     Client("git", ("sh", "-ec", GIT, "{url}"), "cloned"),
     Client("wget", ("wget", "-nv", "-O-", "--ca-certificate={ca}", "{url}")),
     Client("openssl", ("sh", "-ec", OPENSSL, "{host}"), "TLSv1.3 HTTP/1.0"),
+    Client("go-static", ("{built}/fetch-go", "{url}"), "TLSv1.3 HTTP/2.0",
+           build=("go", "build", "-o", "{built}/fetch-go", "{source}/fetch.go")),
+    Client("musl-static", ("{built}/fetch-musl", "{host}"), "by  HTTP/1.0", scheme="http",
+           build=("musl-gcc", "-static", "-O1", "-o", "{built}/fetch-musl", "{source}/fetch.c")),
+    Client("node", ("node", "-e", NODE, "{url}")),
+    Client("java", ("java", "-cp", "{built}", "Fetch", "{ca}", "{url}"), "TLSv1.3 HTTP/2.0",
+           build=("javac", "-d", "{built}", "{source}/Fetch.java")),
 ]
