@@ -69,7 +69,7 @@ static void tell_too_many(struct check *c)
 }
 
 /* Rules with the very same destination. Of two that say the same the later one is told. */
-static void check_same(struct check *c, const struct ln_chain *chain)
+static void check_same(struct check *c, const struct ln_rule_chain *chain)
 {
 	const struct ln_policy *p = c->policy;
 	size_t n = 0;
@@ -98,7 +98,7 @@ static void check_same(struct check *c, const struct ln_chain *chain)
 }
 
 /* Rules with a destination that contains this one. */
-static void check_wider(struct check *c, const struct ln_chain *chain)
+static void check_wider(struct check *c, const struct ln_rule_chain *chain)
 {
 	const struct ln_policy *p = c->policy;
 	size_t n = 0;

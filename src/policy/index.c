@@ -7,7 +7,7 @@
 #define HASH_START 2166136261u /* FNV-1a */
 #define HASH_PRIME 16777619u
 
-static const struct ln_chain no_chain = {LN_NO_RULE, LN_NO_RULE};
+static const struct ln_rule_chain no_chain = {LN_NO_RULE, LN_NO_RULE};
 
 static uint32_t mix(uint32_t h)
 {
@@ -72,7 +72,7 @@ static struct ln_net_slot *net_slot(const struct ln_policy *p, const struct ln_a
 	}
 }
 
-static void append(struct ln_policy *p, struct ln_chain *c, uint32_t id)
+static void append(struct ln_policy *p, struct ln_rule_chain *c, uint32_t id)
 {
 	p->next[id] = LN_NO_RULE;
 	if (c->first == LN_NO_RULE)

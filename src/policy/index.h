@@ -17,7 +17,7 @@
 #define LN_NAME_LABELS_MAX 127
 #define LN_LOCAL_MAX       256 /* rules in a list about UNIX sockets or what comes in */
 
-struct ln_chain {
+struct ln_rule_chain {
 	uint32_t first, last; /* rule ids; LN_NO_RULE: empty */
 };
 
@@ -25,13 +25,13 @@ struct ln_name_slot {
 	const char *name; /* borrowed from a rule; NULL: free */
 	uint32_t hash;
 	uint32_t len;
-	struct ln_chain exact[LN_RULE_KINDS];
-	struct ln_chain suffix[LN_RULE_KINDS];
+	struct ln_rule_chain exact[LN_RULE_KINDS];
+	struct ln_rule_chain suffix[LN_RULE_KINDS];
 };
 
 struct ln_net_slot {
 	struct ln_net net; /* family 0: free */
-	struct ln_chain chain[LN_RULE_KINDS];
+	struct ln_rule_chain chain[LN_RULE_KINDS];
 };
 
 struct ln_policy {

@@ -14,7 +14,7 @@ struct by_name {
 	const char *suffix_name[LN_RULE_KINDS];
 };
 
-static uint32_t chain_permits(const struct ln_policy *p, const struct ln_chain *c,
+static uint32_t chain_permits(const struct ln_policy *p, const struct ln_rule_chain *c,
 			      const struct ln_query *q)
 {
 	uint32_t id = c->first;
@@ -117,8 +117,9 @@ static enum closeness listed_closeness(const struct ln_rule *r, const struct ln_
 enum relation { RELATED_LISTED, RELATED_CLAIMED, RELATED_BELOW };
 
 /* Keeps the first of the closest. */
-static void consider(const struct ln_policy *p, const struct ln_query *q, const struct ln_chain *c,
-		     enum relation relation, const char *name, struct near *best)
+static void consider(const struct ln_policy *p, const struct ln_query *q,
+		     const struct ln_rule_chain *c, enum relation relation, const char *name,
+		     struct near *best)
 {
 	for (uint32_t id = c->first; id != LN_NO_RULE; id = p->next[id]) {
 		const struct ln_rule *r = &p->rules[id];
