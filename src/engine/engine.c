@@ -41,7 +41,7 @@ int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret)
 		return -ENOMEM;
 	e->tree = ln_tree_new(PROCESSES_MAX);
 	e->names = ln_names_new(NAMES_MAX + ln_policy_rules(config->policy),
-				config->grace_ns ? config->grace_ns : LN_ENGINE_GRACE_NS);
+				ln_policy_grace_ns(config->policy));
 	e->cgroups = ln_cgroups_new(LN_CGROUPS_MAX);
 	if (copy_config(e, config) < 0 || !e->tree || !e->names || !e->cgroups) {
 		ln_engine_free(&e);

@@ -23,13 +23,10 @@ struct ln_engine_config {
 	uint64_t netns; /* where the resolvers are what they seem, see ln_flow; 0: anywhere */
 	const char (*search)[LN_NAME_MAX]; /* search domains; copied */
 	size_t n_search;
-	uint64_t grace_ns;        /* 0: LN_ENGINE_GRACE_NS */
 	uint64_t repeat_every_ns; /* 0: 10 s */
 	ln_finding_fn on_finding;
 	void *user;
 };
-
-#define LN_ENGINE_GRACE_NS (600ULL * LN_NS_PER_S)
 
 /* Sums for the end of a run. */
 struct ln_engine_summary {

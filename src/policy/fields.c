@@ -42,8 +42,9 @@ static const struct {
     {"agent", "agent_name"},
     {"outbound", "expected_outbound"},
     {"allow", "expected_outbound"},
-    {"dns", "resolvers"},
     {"nameservers", "resolvers"},
+    {"grace", "dns"},
+    {"ttl", "grace"},
     {"dynamic", "allowed_dynamic_resolution"},
 };
 

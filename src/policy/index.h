@@ -42,6 +42,7 @@ struct ln_policy {
 	uint32_t start[LN_RULE_COUNT + 1]; /* rules of one kind stand together: where each begins */
 	struct ln_endpoint *resolvers;     /* owned */
 	size_t n_resolvers;
+	uint64_t grace_ns;
 
 	uint32_t *next;             /* owned; by rule id: the next in its chain */
 	struct ln_name_slot *names; /* owned */

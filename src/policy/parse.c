@@ -5,6 +5,7 @@
 #include <string.h>
 #include "checks.h"
 #include "dest.h"
+#include "duration.h"
 #include "fields.h"
 #include "index.h"
 #include "pattern.h"
@@ -428,6 +429,26 @@ static void read_agent_name(struct loader *l, const struct ln_yaml_node *value)
 	l->report.no_memory |= !l->policy->agent_name;
 }
 
+static void read_dns(struct loader *l, const struct ln_yaml_node *value)
+{
+	struct ln_field f[] = {{"grace"}};
+	char quote[LN_QUOTE_MAX];
+
+	if (!value || value->kind == LN_YAML_REPORTED)
+		return;
+	if (value->kind != LN_YAML_MAP || (!value->child && !value->cut)) {
+		ln_report_error(&l->report, value->at,
+				"dns must be a mapping with grace (found %s); resolvers have a key "
+				"of their own, \"resolvers\"",
+				value->kind == LN_YAML_MAP ? "nothing"
+							   : ln_yaml_found(value, quote));
+		return;
+	}
+	ln_fields_read(value, f, LN_ARRAY_SIZE(f), &l->report);
+	if (f[0].value)
+		ln_duration_parse(f[0].value, f[0].key, &l->report, &l->policy->grace_ns);
+}
+
 static void read_root(struct loader *l, const struct ln_yaml_node *root)
 {
 	struct ln_field f[] = {
@@ -438,6 +459,7 @@ static void read_root(struct loader *l, const struct ln_yaml_node *root)
 	    {ln_rule_list_text(LN_RULE_UNIX)},
 	    {ln_rule_list_text(LN_RULE_INBOUND)},
 	    {"resolvers"},
+	    {"dns"},
 	};
 	char quote[LN_QUOTE_MAX];
 
@@ -458,6 +480,7 @@ static void read_root(struct loader *l, const struct ln_yaml_node *root)
 	read_list(l, &f[3], true, read_unix);
 	read_list(l, &f[4], true, read_inbound);
 	read_list(l, &f[5], true, read_resolver);
+	read_dns(l, f[6].value);
 }
 
 static void report_lost_indentation(struct loader *l, const char *bytes, size_t len)
@@ -520,6 +543,7 @@ int ln_policy_parse(const char *file, const char *bytes, size_t len, bool strict
 
 	l.policy = calloc(1, sizeof(*l.policy));
 	if (l.policy) {
+		l.policy->grace_ns = LN_POLICY_GRACE_NS;
 		l.policy->file = strdup(file);
 		l.policy->resolvers = calloc(RESOLVERS_MAX, sizeof(*l.policy->resolvers));
 		if (l.policy->file && l.policy->resolvers)

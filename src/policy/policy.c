@@ -32,6 +32,7 @@ struct ln_policy *ln_policy_new_empty(const char *agent_name)
 
 	if (!p)
 		return NULL;
+	p->grace_ns = LN_POLICY_GRACE_NS;
 	p->agent_name = strdup(agent_name);
 	p->file = strdup("");
 	if (!p->agent_name || !p->file || ln_index_build(p) < 0)
@@ -63,6 +64,11 @@ size_t ln_policy_resolvers(const struct ln_policy *p, const struct ln_endpoint *
 {
 	*ret = p->resolvers;
 	return p->n_resolvers;
+}
+
+uint64_t ln_policy_grace_ns(const struct ln_policy *p)
+{
+	return p->grace_ns;
 }
 
 const char *ln_rule_list_text(enum ln_rule_kind k)

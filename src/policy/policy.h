@@ -48,6 +48,9 @@ size_t ln_policy_rules(const struct ln_policy *p);
 const struct ln_rule *ln_policy_rule(const struct ln_policy *p, size_t id);
 /* The policy's `resolvers:`; none: those of the agent's own resolv.conf are meant. */
 size_t ln_policy_resolvers(const struct ln_policy *p, const struct ln_endpoint **ret);
+/* How long a name still permits an address after its TTL; 0: not at all. */
+#define LN_POLICY_GRACE_NS (600ULL * LN_NS_PER_S) /* unless the policy says otherwise */
+uint64_t ln_policy_grace_ns(const struct ln_policy *p);
 /* A policy without a rule, for a watch that was given none: everything is unexpected. */
 struct ln_policy *ln_policy_new_empty(const char *agent_name);
 
