@@ -78,6 +78,11 @@ bool ln_name_source_grants(enum ln_name_source s)
 	return s < LN_NAME_UNTRUSTED;
 }
 
+bool ln_name_source_is_claim(enum ln_name_source s)
+{
+	return s == LN_NAME_SNI || s == LN_NAME_QUIC_SNI || s == LN_NAME_HOST_HEADER;
+}
+
 bool ln_names_grantable(const struct ln_addr *addr)
 {
 	static const uint8_t broadcast[4] = {255, 255, 255, 255};
@@ -396,7 +401,7 @@ static struct candidate judge(const struct ln_names *n, const struct entry *entr
 {
 	struct candidate c = {.entry = entry, .grants = entry->grants};
 
-	if (now_ns > entry->expiry.key) {
+	if (now_ns > entry->expiry.key && !ln_name_source_is_claim(entry->source)) {
 		c.over = now_ns - entry->expiry.key > n->grace_ns;
 		c.stale = !c.over;
 		c.grants = entry->grants && !c.over;

@@ -32,6 +32,7 @@ enum ln_name_source {
 };
 const char *ln_name_source_text(enum ln_name_source s); /* "answer", "own-lookup", … */
 bool ln_name_source_grants(enum ln_name_source s);      /* else it never does, whatever it says */
+bool ln_name_source_is_claim(enum ln_name_source s); /* what the agent said to a server: no TTL */
 
 struct ln_name_evidence {
 	char name[LN_NAME_MAX]; /* canonical: the name that was asked for */

@@ -60,6 +60,7 @@ void ln_engine_free(struct ln_engine **engine)
 	ln_flows_done(e);
 	ln_questions_done(e);
 	ln_dns_streams_done(e);
+	ln_bytes_done(e);
 	ln_repeats_done(e);
 	ln_destinations_done(&e->destinations);
 	ln_tree_free(&e->tree);
@@ -288,6 +289,7 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 		break;
 	case LN_EVENT_FLOW_CLOSE:
 		ln_dns_stream_end(e, ev);
+		ln_bytes_close(e, ev->flow.flow.id);
 		ln_flows_close(e, ev);
 		break;
 	case LN_EVENT_DNS:
@@ -313,7 +315,8 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 		ln_losses_add(e, ev->agent, ev->lost.reason, ev->lost.count);
 		break;
 	case LN_EVENT_BYTES:
-		ln_dns_stream_take(e, ev);
+		if (!ln_dns_stream_take(e, ev))
+			ln_bytes_take(e, ev);
 		break;
 	case LN_EVENT_TICK:
 	case LN_EVENT_COUNT:

@@ -36,6 +36,7 @@ struct ln_engine_summary {
 	uint64_t tx_bytes, rx_bytes;
 	uint64_t dns_queries, dns_unexpected, dns_malformed;
 	uint64_t channels, channels_unexpected; /* that are no flow */
+	uint64_t claims, claims_unexpected;     /* of the bytes of flows that were permitted */
 	uint64_t tampers;
 	uint64_t processes, lost;
 	uint64_t names_evicted, processes_refused, alerts_folded, tables_full;

@@ -38,9 +38,26 @@ enum ln_verdict {
 };
 const char *ln_verdict_text(enum ln_verdict v); /* "expected", … */
 
-/* Headlines of the two that linnet(1) promises word for word. */
+/* Headlines that are used in more than one place. */
 #define LN_TITLE_OUTBOUND "UNEXPECTED OUTBOUND CONNECTION"
 #define LN_TITLE_NAME     "UNEXPECTED DNS QUERY"
+#define LN_TITLE_MISMATCH "NAME MISMATCH"
+#define LN_TITLE_RELAY    "UNEXPECTED DESTINATION BEHIND RELAY"
+
+/* For people. What names it: "TLS SNI", "HTTP Host", "HTTP proxy request"; and what is spoken. */
+const char *ln_claim_text(const struct ln_claim *c);
+const char *ln_protocol_text(enum ln_layer layer);
+
+/* A destination, and what permits it: a flow's own remote end, or what was asked of a relay, which
+ * may be a name without an address. */
+struct ln_target {
+	enum ln_verdict verdict;
+	const struct ln_rule *rule; /* borrowed from the policy; NULL: none permits */
+	char name[LN_NAME_MAX];     /* as which it is permitted, or was asked for; "" none */
+	struct ln_endpoint remote;  /* family 0: only the relay knows the address */
+	uint8_t proto;
+	uint8_t depth; /* relays on the way; 0: the flow itself */
+};
 
 struct ln_finding {
 	enum ln_finding_kind kind;
@@ -62,18 +79,22 @@ struct ln_finding {
 				     * With a title and a rule: why it is told all the same */
 	const char *hint;           /* near miss, or what to add; NULL none */
 
-	const struct ln_flow *flow;       /* FLOW_*, WIRE, DNS_*, REPEATS, some CHANNEL */
+	const struct ln_flow *flow;       /* FLOW_*, WIRE, DNS_*, CLAIM, REPEATS, some CHANNEL */
 	const struct ln_flow_end *end;    /* FLOW_CLOSE */
 	const char *place;                /* what the remote address is, in words; NULL */
 	const struct ln_endpoint *wire;   /* WIRE */
 	enum ln_wire_why wire_why;        /* WIRE */
 	const struct ln_channel *channel; /* CHANNEL, and REPEATS of one */
 	const struct ln_claim *claim;     /* CLAIM */
+	const struct ln_target *target;   /* CLAIM: what is asked of a relay; of other layers
+					   * the place of which they claim a name */
+	bool notice;                      /* CLAIM: `subject` is news for people, but no alert */
 	uint64_t held_ns; /* FLOW_OPEN: how long it waited for linnet's own look-ups; 0 not */
 	const struct ln_party *other; /* TAMPER: who did it; pid 0 unknown */
-	const char *subject; /* CHANNEL, TAMPER: what it is about, in words; REPEATS of WIRE, too */
-	/* Candidates for the address that was judged, granting first: of `wire` for WIRE, else of
-	 * flow->remote. */
+	const char *subject; /* CHANNEL, CLAIM, TAMPER: what it is about, in words; REPEATS of them
+			      * and of WIRE, too */
+	/* Candidates for the address that was judged, granting first: of `wire` for WIRE, of
+	 * `target` for CLAIM, else of flow->remote. */
 	const struct ln_name_evidence *names;
 	size_t n_names;
 	const struct ln_name_evidence *named; /* WIRE: the same for flow->remote */

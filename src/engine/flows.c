@@ -12,6 +12,9 @@ struct ln_open_flow {
 	bool stale;
 	const struct ln_rule *rule; /* borrowed from the policy */
 	char *rule_name;            /* owned; NULL by address */
+	struct ln_party listener;
+	uint32_t pid, tid;
+	bool read;
 	UT_hash_handle hh;
 };
 
@@ -22,7 +25,7 @@ static void forget(struct ln_engine *e, struct ln_open_flow *open)
 	free(open);
 }
 
-static struct ln_open_flow *find(struct ln_engine *e, uint64_t id)
+static struct ln_open_flow *find(const struct ln_engine *e, uint64_t id)
 {
 	struct ln_open_flow *open;
 
@@ -31,8 +34,9 @@ static struct ln_open_flow *find(struct ln_engine *e, uint64_t id)
 }
 
 /* Without memory the flow is judged again when it closes. */
-static void remember(struct ln_engine *e, uint32_t agent, uint64_t id, const struct ln_judgement *j)
+static void remember(struct ln_engine *e, const struct ln_event *ev, const struct ln_judgement *j)
 {
+	uint64_t id = ev->flow.flow.id;
 	struct ln_open_flow *open = find(e, id);
 
 	if (open)
@@ -40,7 +44,7 @@ static void remember(struct ln_engine *e, uint32_t agent, uint64_t id, const str
 	if (HASH_COUNT(e->open_flows) >= LN_OPEN_FLOWS_MAX) {
 		forget(e, e->open_flows);
 		e->sum.tables_full++;
-		ln_losses_add(e, agent, "too many open flows: one was forgotten", 1);
+		ln_losses_add(e, ev->agent, "too many open flows: one was forgotten", 1);
 	}
 	open = calloc(1, sizeof(*open));
 	if (!open)
@@ -49,6 +53,9 @@ static void remember(struct ln_engine *e, uint32_t agent, uint64_t id, const str
 	open->verdict = j->verdict;
 	open->stale = j->stale;
 	open->rule = j->match.rule;
+	open->listener = ev->flow.flow.listener;
+	open->pid = ev->pid;
+	open->tid = ev->tid;
 	if (j->match.name)
 		open->rule_name = strdup(j->match.name);
 	HASH_ADD(hh, e->open_flows, id, sizeof(open->id), open);
@@ -135,7 +142,7 @@ void ln_flows_open(struct ln_engine *e, const struct ln_event *ev)
 	struct ln_judgement j;
 
 	judge_and_tell(e, ev, &j);
-	remember(e, ev->agent, ev->flow.flow.id, &j);
+	remember(e, ev, &j);
 }
 
 /* An open that was lost must not hide a violation: its close stands for both. */
@@ -224,6 +231,32 @@ void ln_flows_wire(struct ln_engine *e, const struct ln_event *ev)
 	if (!permitted || j.verdict == LN_VERDICT_UNEXPECTED)
 		tell_wire(e, &f, &real, &j);
 	ln_engine_emit(e, &f);
+}
+
+bool ln_flows_recall(const struct ln_engine *e, uint64_t id, struct ln_flow_memory *ret)
+{
+	const struct ln_open_flow *open = find(e, id);
+
+	if (!open)
+		return false;
+	*ret = (struct ln_flow_memory){
+	    .verdict = open->verdict,
+	    .rule = open->rule,
+	    .rule_name = open->rule_name,
+	    .listener = open->listener,
+	    .pid = open->pid,
+	    .tid = open->tid,
+	    .read = open->read,
+	};
+	return true;
+}
+
+void ln_flows_set_read(struct ln_engine *e, uint64_t id)
+{
+	struct ln_open_flow *open = find(e, id);
+
+	if (open)
+		open->read = true;
 }
 
 size_t ln_flows_count(const struct ln_engine *e)

@@ -12,13 +12,15 @@ static void tell(struct ln_engine *e, enum ln_fold_kind kind)
 			      "in one second to show each; all are in the log",
 	    [LN_FOLD_CHANNELS] = "other channels beside IP connections, too many in one second to "
 				 "show each; all are in the log",
+	    [LN_FOLD_CLAIMS] =
+		"other claims in the first bytes of flows, too many in one second to "
+		"show each; all are in the log",
 	    [LN_FOLD_REPEATS] = "violations that were told before, too many of them to show the "
 				"count of each; all are in the log",
 	};
 	static const enum ln_event_kind event_kinds[LN_FOLD_COUNT] = {
-	    [LN_FOLD_FLOWS] = LN_EVENT_FLOW_OPEN,
-	    [LN_FOLD_NAMES] = LN_EVENT_DNS,
-	    [LN_FOLD_CHANNELS] = LN_EVENT_CHANNEL,
+	    [LN_FOLD_FLOWS] = LN_EVENT_FLOW_OPEN,   [LN_FOLD_NAMES] = LN_EVENT_DNS,
+	    [LN_FOLD_CHANNELS] = LN_EVENT_CHANNEL,  [LN_FOLD_CLAIMS] = LN_EVENT_BYTES,
 	    [LN_FOLD_REPEATS] = LN_EVENT_FLOW_OPEN,
 	};
 	struct ln_fold *fold = &e->folds[kind];

@@ -24,14 +24,20 @@ static const char *proto_text(uint8_t proto)
 static void add_ungranted(struct ln_engine *e, const char *name)
 {
 	const struct ln_name_evidence *best = NULL;
+	bool only_claimed = true;
 
 	for (size_t i = 0; i < e->n_found && !best; i++) {
-		if (ln_name_source_grants(e->found[i].source) &&
-		    strcmp(e->found[i].name, name) == 0)
+		if (strcmp(e->found[i].name, name) != 0)
+			continue;
+		if (ln_name_source_grants(e->found[i].source))
 			best = &e->found[i];
+		else if (!ln_name_source_is_claim(e->found[i].source))
+			only_claimed = false;
 	}
 	ln_buf_addf(&e->hint, "%s is listed, but ", name);
-	if (!best)
+	if (!best && only_claimed)
+		ln_buf_adds(&e->hint, "only the agent itself says that it is this address");
+	else if (!best)
 		ln_buf_adds(&e->hint, "only an untrusted answer says that it is this address");
 	else if (best->over)
 		ln_buf_addf(&e->hint, "the answer that said so ended %llu s ago",
@@ -108,19 +114,22 @@ static struct special special_of(const struct ln_flow *flow)
 }
 
 /* Only what the policy can say: TCP or UDP, and a port. */
-static void add_rule_to_add(struct ln_engine *e, const struct ln_flow *flow)
+static void add_rule_for(struct ln_engine *e, const char *destination, const struct ln_flow *flow)
 {
-	char text[LN_ADDR_TEXT_MAX];
-	const char *destination = ln_addr_format(&flow->remote.addr, text);
-
 	if ((flow->proto != IPPROTO_TCP && flow->proto != IPPROTO_UDP) || flow->remote.port == 0)
 		return;
-	if (e->n_found > 0 && e->found[0].grants)
-		destination = e->found[0].name;
 	if (e->hint.len > 0)
 		ln_buf_adds(&e->hint, "; ");
 	ln_buf_addf(&e->hint, "to allow it, add: destination \"%s\", port %u, protocol \"%s\"",
 		    destination, flow->remote.port, proto_text(flow->proto));
+}
+
+static void add_rule_to_add(struct ln_engine *e, const struct ln_flow *flow)
+{
+	char text[LN_ADDR_TEXT_MAX];
+	bool named = e->n_found > 0 && e->found[0].grants;
+
+	add_rule_for(e, named ? e->found[0].name : ln_addr_format(&flow->remote.addr, text), flow);
 }
 
 static const char *hint_text(struct ln_engine *e)
@@ -156,6 +165,16 @@ const char *ln_hint_name(struct ln_engine *e, const char *name)
 			    "to allow it, list \"%s\" in expected_outbound or in "
 			    "allowed_dynamic_resolution",
 			    name);
+	return hint_text(e);
+}
+
+const char *ln_hint_claim(struct ln_engine *e, const char *name, const struct ln_flow *flow,
+			  const struct ln_match *match)
+{
+	ln_buf_reset(&e->hint);
+	add_near(e, flow, match);
+	if (match->near == LN_NEAR_NONE)
+		add_rule_for(e, name, flow);
 	return hint_text(e);
 }
 

@@ -33,12 +33,15 @@
 #define LN_LOSS_REASONS_MAX 8
 #define LN_CGROUPS_MAX      4096
 #define LN_TAMPERS_MAX      16
+#define LN_READINGS_MAX     4096
+#define LN_READING_BYTES    (16u << 20) /* of all of them */
 
 /* What may come in a flood: LN_ALERTS_PER_S a second are told one by one, the rest as a count. */
 enum ln_fold_kind {
 	LN_FOLD_FLOWS,
 	LN_FOLD_NAMES,
 	LN_FOLD_CHANNELS,
+	LN_FOLD_CLAIMS,
 	LN_FOLD_REPEATS,
 	LN_FOLD_COUNT
 };
@@ -87,6 +90,8 @@ struct ln_engine {
 	struct ln_open_flow *open_flows;   /* owned; oldest first */
 	struct ln_question *questions;     /* owned; oldest first */
 	struct ln_dns_stream *dns_streams; /* owned; oldest first */
+	struct ln_reading *readings;       /* owned; oldest first */
+	size_t reading_bytes;              /* that they may hold */
 	struct ln_told *told;              /* owned */
 	struct ln_told *told_by_use;       /* the same, longest idle first */
 	struct ln_heap told_due;           /* those with repeats that are not told yet */
@@ -128,7 +133,30 @@ void ln_flows_open(struct ln_engine *e, const struct ln_event *ev);
 void ln_flows_close(struct ln_engine *e, const struct ln_event *ev);
 void ln_flows_wire(struct ln_engine *e, const struct ln_event *ev);
 size_t ln_flows_count(const struct ln_engine *e);
+/* What is remembered of an open flow. */
+struct ln_flow_memory {
+	enum ln_verdict verdict;
+	const struct ln_rule *rule; /* borrowed from the policy; NULL none */
+	const char *rule_name;      /* borrowed until the next event; NULL by address */
+	struct ln_party listener;
+	uint32_t pid, tid; /* who opened it */
+	bool read;         /* its first bytes need no further look */
+};
+bool ln_flows_recall(const struct ln_engine *e, uint64_t id, struct ln_flow_memory *ret);
+void ln_flows_set_read(struct ln_engine *e, uint64_t id);
 void ln_flows_done(struct ln_engine *e);
+
+/* bytes.c: the first bytes of each flow until they have said what they are */
+void ln_bytes_take(struct ln_engine *e, const struct ln_event *ev);
+void ln_bytes_close(struct ln_engine *e, uint64_t flow_id);
+void ln_bytes_done(struct ln_engine *e);
+
+/* claims.c */
+
+/* Judges what the bytes of this LN_EVENT_BYTES claim. *relayed is kept by the caller for the next
+ * claim of the same flow: what was asked of the innermost relay. */
+void ln_claims_take(struct ln_engine *e, const struct ln_event *ev, const struct ln_claim *c,
+		    struct ln_target *relayed);
 
 /* channels.c */
 void ln_channels_take(struct ln_engine *e, const struct ln_event *ev);
@@ -145,6 +173,9 @@ struct ln_judgement {
 /* Fills e->found with the names of the remote address too; match.name points there. */
 void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
 		   struct ln_judgement *ret);
+/* The same for an address that is asked of a relay: only the rules for destinations count. */
+void ln_judge_address(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
+		      struct ln_judgement *ret);
 /* Both are in words and valid until the next call. */
 const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
 			    enum ln_verdict verdict, const struct ln_rule *rule, bool stale);
@@ -154,6 +185,9 @@ bool ln_judge_is_name_multicast(const struct ln_flow *flow); /* mDNS or LLMNR */
 const char *ln_hint_flow(struct ln_engine *e, const struct ln_flow *flow,
 			 const struct ln_match *match);
 const char *ln_hint_name(struct ln_engine *e, const char *name);
+/* For a name that was claimed, or asked of a relay, at this port. */
+const char *ln_hint_claim(struct ln_engine *e, const char *name, const struct ln_flow *flow,
+			  const struct ln_match *match);
 /* "to allow it, add …" to expected_inbound; `from`: who came, NULL a listener. */
 const char *ln_hint_inbound(struct ln_engine *e, uint8_t proto, uint16_t local_port,
 			    const struct ln_addr *from);
@@ -191,9 +225,11 @@ void ln_judge_name(struct ln_engine *e, uint32_t agent, const char *name,
 
 /* repeats.c: first at once, then counts. Both set alert and repeat_of of a finding with a title. */
 
-/* Of a flow, a wire address or a channel. For a channel e->same holds what makes it the same as
- * another of its kind. */
+/* Of a flow, a wire address, a claim or a channel. For a channel or a claim e->same holds what
+ * makes it the same as another of its kind. */
 void ln_repeats_take(struct ln_engine *e, struct ln_finding *f);
+/* Of a claim that is no violation: whether it is news. */
+bool ln_repeats_is_news(struct ln_engine *e, const struct ln_finding *f);
 void ln_repeats_query(struct ln_engine *e, struct ln_finding *f);
 void ln_repeats_advance(struct ln_engine *e);
 void ln_repeats_finish(struct ln_engine *e);

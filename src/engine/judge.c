@@ -64,6 +64,15 @@ static void match_policy(struct ln_engine *e, const struct ln_flow *flow, struct
 	ret->stale = ret->match.name && is_stale(e, ret->match.name);
 }
 
+void ln_judge_address(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
+		      struct ln_judgement *ret)
+{
+	*ret = (struct ln_judgement){0};
+	e->n_found = ln_names_find(e->names, agent, &flow->remote.addr, e->now_ns, e->found,
+				   LN_ARRAY_SIZE(e->found));
+	match_policy(e, flow, ret);
+}
+
 static void match_inbound(struct ln_engine *e, const struct ln_flow *flow, struct ln_judgement *ret)
 {
 	ret->match.rule =

@@ -47,6 +47,8 @@ static enum ln_event_kind event_kind_of(enum ln_same_kind kind)
 		return LN_EVENT_CHANNEL;
 	if (kind == LN_SAME_WIRE)
 		return LN_EVENT_WIRE;
+	if (kind == LN_SAME_CLAIM)
+		return LN_EVENT_BYTES;
 	return is_question(kind) ? LN_EVENT_DNS : LN_EVENT_FLOW_OPEN;
 }
 
@@ -164,19 +166,34 @@ static void count(struct ln_engine *e, struct ln_told *t, uint64_t n)
 	t->armed = true;
 }
 
+static enum ln_fold_kind fold_of(const struct ln_finding *f)
+{
+	if (f->kind == LN_FINDING_CHANNEL)
+		return LN_FOLD_CHANNELS;
+	return f->kind == LN_FINDING_CLAIM ? LN_FOLD_CLAIMS : LN_FOLD_FLOWS;
+}
+
 void ln_repeats_take(struct ln_engine *e, struct ln_finding *f)
 {
-	bool channel = f->kind == LN_FINDING_CHANNEL, is_new;
+	bool is_new;
 	struct ln_told *t = need(e, ln_same_kind_of(f), f, &is_new);
 
 	if (!t || is_new) {
 		e->sum.violations++;
-		f->alert = ln_folds_pass(e, channel ? LN_FOLD_CHANNELS : LN_FOLD_FLOWS, 1, f);
+		f->alert = ln_folds_pass(e, fold_of(f), 1, f);
 		return;
 	}
 	count(e, t, 1);
 	e->sum.repeats++;
 	f->repeat_of = t->repeats;
+}
+
+bool ln_repeats_is_news(struct ln_engine *e, const struct ln_finding *f)
+{
+	bool is_new;
+	struct ln_told *t = need(e, ln_same_kind_of(f), f, &is_new);
+
+	return (!t || is_new) && ln_folds_pass(e, fold_of(f), 1, f);
 }
 
 static uint64_t times_asked(const struct ln_told *t)

@@ -19,6 +19,8 @@ enum ln_same_kind ln_same_kind_of(const struct ln_finding *f)
 {
 	if (f->kind == LN_FINDING_WIRE)
 		return LN_SAME_WIRE;
+	if (f->kind == LN_FINDING_CLAIM)
+		return LN_SAME_CLAIM;
 	/* That it was received and that it is used are one thing. */
 	if (f->kind == LN_FINDING_CHANNEL)
 		return f->channel->kind == LN_CHANNEL_SOCKET_RECEIVED && f->flow ? LN_SAME_SOCKET
@@ -82,6 +84,10 @@ size_t ln_same_key_make(enum ln_same_kind kind, const struct ln_finding *f,
 		break;
 	case LN_SAME_CHANNEL:
 		ret->proto = (uint8_t)f->channel->kind;
+		len = put_bytes(ret, same->data, same->len);
+		break;
+	case LN_SAME_CLAIM:
+		put_endpoint(ret, &f->flow->remote);
 		len = put_bytes(ret, same->data, same->len);
 		break;
 	case LN_SAME_NAME:

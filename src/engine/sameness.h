@@ -11,6 +11,7 @@ enum ln_same_kind {
 	LN_SAME_INBOUND,    /* by peer and own port */
 	LN_SAME_WIRE,       /* by both destinations */
 	LN_SAME_CHANNEL,    /* by what channels.c says */
+	LN_SAME_CLAIM,      /* by destination, and what claims.c says */
 	LN_SAME_NAME,       /* of a DNS query */
 	LN_SAME_GROUP,      /* by the last two labels of such a name */
 	LN_SAME_UNREADABLE, /* by resolver */
@@ -23,14 +24,14 @@ struct ln_same_key {
 	uint16_t port;
 	uint32_t agent;
 	struct ln_addr addr;
-	char text[LN_NAME_MAX];
+	char text[LN_NAME_MAX + 16]; /* a name, and some words before it */
 };
 #define LN_SAME_HEAD offsetof(struct ln_same_key, text)
 _Static_assert(LN_SAME_HEAD == 28, "no hidden padding in a hash key");
 
 /* Of a finding that is no DNS query. */
 enum ln_same_kind ln_same_kind_of(const struct ln_finding *f);
-/* Returns how long the key is. `same`: for a CHANNEL. */
+/* Returns how long the key is. `same`: for a CHANNEL or a CLAIM. */
 size_t ln_same_key_make(enum ln_same_kind kind, const struct ln_finding *f,
 			const struct ln_buf *same, struct ln_same_key *ret);
 

@@ -110,3 +110,38 @@ const char *ln_channel_kind_text(enum ln_channel_kind k)
 
 	return (unsigned int)k < LN_CHANNEL_COUNT ? texts[k] : "unknown";
 }
+
+const char *ln_protocol_text(enum ln_layer layer)
+{
+	static const char *const texts[] = {
+	    [LN_LAYER_TLS] = "TLS",
+	    [LN_LAYER_QUIC] = "QUIC",
+	    [LN_LAYER_HTTP] = "HTTP in plain text",
+	    [LN_LAYER_HTTP2] = "HTTP/2 in plain text",
+	    [LN_LAYER_HTTP_PROXY] = "HTTP to a proxy",
+	    [LN_LAYER_SOCKS4] = "SOCKS4",
+	    [LN_LAYER_SOCKS5] = "SOCKS5",
+	    [LN_LAYER_SSH] = "SSH",
+	    [LN_LAYER_OTHER] = "a protocol that is not known",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_LAYER_COUNT, "a text for each layer");
+
+	return (unsigned int)layer < LN_LAYER_COUNT ? texts[layer] : "unknown";
+}
+
+/* The outer name of ECH is what the server is asked for until it can decrypt the inner one. */
+const char *ln_claim_text(const struct ln_claim *c)
+{
+	switch (c->layer) {
+	case LN_LAYER_TLS:
+		return c->ech ? "TLS SNI, outer name (ECH)" : "TLS SNI";
+	case LN_LAYER_QUIC:
+		return c->ech ? "QUIC SNI, outer name (ECH)" : "QUIC SNI";
+	case LN_LAYER_HTTP:
+		return "HTTP Host";
+	case LN_LAYER_HTTP_PROXY:
+		return "HTTP proxy request";
+	default:
+		return ln_protocol_text(c->layer);
+	}
+}

@@ -78,6 +78,23 @@ static void add_rule(struct ln_alert *a, const struct ln_finding *f)
 	ln_buf_addc(&a->text, '\n');
 }
 
+static bool is_known(const struct ln_party *p)
+{
+	return p->pid != 0 || p->comm[0] != '\0';
+}
+
+/* Not the remote end of the flow, but what is asked of that. */
+static bool is_behind(const struct ln_finding *f)
+{
+	return f->target && f->target->depth > 0;
+}
+
+/* The claim is that a relay should go there, not what is there. */
+static bool is_asked(const struct ln_finding *f)
+{
+	return f->target->depth > f->claim->depth;
+}
+
 static void add_flow_lines(struct ln_alert *a, const struct ln_finding *f)
 {
 	const struct ln_flow *flow = f->flow;
@@ -92,7 +109,7 @@ static void add_flow_lines(struct ln_alert *a, const struct ln_finding *f)
 	ln_buf_addc(&a->text, '\n');
 	if (flow->inbound && flow->local.port != 0)
 		ln_buf_addf(&a->text, "Local: %s\n", ln_endpoint_format(&flow->local, text));
-	if (flow->listener.pid != 0 || flow->listener.comm[0] != '\0') {
+	if (is_known(&flow->listener) && !is_behind(f)) {
 		ln_buf_adds(&a->text, "Listener: ");
 		add_party(a, &flow->listener);
 		ln_buf_addc(&a->text, '\n');
@@ -121,6 +138,40 @@ static void add_wire_lines(struct ln_alert *a, const struct ln_finding *f)
 	ln_buf_adds(&a->text, "Named: ");
 	ln_describe_endpoint(&a->text, &f->flow->remote, f->named, f->n_named);
 	ln_buf_addf(&a->text, "\nWay: %s\n", ways[f->wire_why]);
+}
+
+/* "127.0.0.1:3128, PID 812 squid, HTTP proxy request" */
+static void add_via(struct ln_alert *a, const struct ln_finding *f)
+{
+	const struct ln_flow *flow = f->flow;
+	char text[LN_ENDPOINT_TEXT_MAX];
+
+	ln_buf_addf(&a->text, "Via: %s", ln_endpoint_format(&flow->remote, text));
+	if (is_known(&flow->listener)) {
+		ln_buf_adds(&a->text, ", ");
+		add_party(a, &flow->listener);
+	}
+	if (is_asked(f))
+		ln_buf_addf(&a->text, ", %s", ln_claim_text(f->claim));
+	ln_buf_addc(&a->text, '\n');
+}
+
+static void add_claim_lines(struct ln_alert *a, const struct ln_finding *f)
+{
+	const struct ln_target *t = f->target;
+
+	if (!is_asked(f)) {
+		ln_buf_adds(&a->text, "Claimed: ");
+		ln_describe_claim(&a->text, f->claim);
+		ln_buf_addc(&a->text, '\n');
+	}
+	if (t->rule) {
+		ln_buf_adds(&a->text, "Permitted as: ");
+		add_words(a, t->name);
+		ln_buf_addf(&a->text, " (policy line %u)\n", t->rule->line);
+	}
+	if (is_behind(f))
+		add_via(a, f);
 }
 
 static void add_cgroup(struct ln_alert *a, const struct ln_cgroup_info *c)
@@ -156,6 +207,8 @@ static void add_evidence(struct ln_alert *a, const struct ln_finding *f)
 /* The lines after the seven of every alert; a blank one ends the block. */
 static void add_more(struct ln_alert *a, const struct ln_finding *f)
 {
+	if (f->claim)
+		add_claim_lines(a, f);
 	if (f->flow)
 		add_flow_lines(a, f);
 	if (f->place)
@@ -191,6 +244,8 @@ static void add_destination(struct ln_alert *a, const struct ln_finding *f)
 		ln_buf_addf(&a->text, "%s (query: ", ln_endpoint_format(&f->flow->remote, text));
 		ln_describe_question(&a->text, f);
 		ln_buf_addc(&a->text, ')');
+	} else if (f->target) {
+		ln_describe_target(&a->text, f);
 	} else if (f->subject && !f->wire) {
 		add_words(a, f->subject);
 	} else {
@@ -292,14 +347,21 @@ static void add_lost(struct ln_alert *a, const struct ln_finding *f)
 			      "missing from alerts and from the log.\n\n");
 }
 
+void ln_alert_notice(struct ln_alert *a, const struct ln_finding *f)
+{
+	ln_buf_adds(&a->text, "linnet: ");
+	add_words(a, f->subject);
+	ln_buf_addc(&a->text, '\n');
+}
+
 void ln_alert_add(struct ln_alert *a, const struct ln_finding *f)
 {
 	static void (*const adders[LN_FINDING_COUNT])(struct ln_alert *,
 						      const struct ln_finding *) = {
 	    [LN_FINDING_FLOW_OPEN] = add_block, [LN_FINDING_DNS_QUERY] = add_block,
 	    [LN_FINDING_WIRE] = add_block,      [LN_FINDING_CHANNEL] = add_block,
-	    [LN_FINDING_TAMPER] = add_tamper,   [LN_FINDING_REPEATS] = add_repeats,
-	    [LN_FINDING_LOST] = add_lost,
+	    [LN_FINDING_CLAIM] = add_block,     [LN_FINDING_TAMPER] = add_tamper,
+	    [LN_FINDING_REPEATS] = add_repeats, [LN_FINDING_LOST] = add_lost,
 	};
 
 	if (adders[f->kind])

@@ -18,5 +18,7 @@ void ln_alert_done(struct ln_alert *a);
 void ln_alert_headline(struct ln_alert *a, const char *words);
 /* Nothing for a kind that is never an alert. */
 void ln_alert_add(struct ln_alert *a, const struct ln_finding *f);
+/* The one line of a finding that is a notice. */
+void ln_alert_notice(struct ln_alert *a, const struct ln_finding *f);
 
 #endif

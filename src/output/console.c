@@ -43,10 +43,15 @@ static void on_finding(struct ln_sink *s, const struct ln_finding *f)
 {
 	struct console *c = console_of(s);
 
-	if (!f->alert)
+	bool notice = f->notice && !c->quiet;
+
+	if (!f->alert && !notice)
 		return;
 	begin(c);
-	ln_alert_add(&c->alert, f);
+	if (notice)
+		ln_alert_notice(&c->alert, f);
+	else
+		ln_alert_add(&c->alert, f);
 	if (c->alert.text.len > 0)
 		end(c);
 }
@@ -145,6 +150,12 @@ static void on_summary(struct ln_sink *s, const struct ln_engine_summary *sum,
 		ln_buf_addf(&c->alert.text, "%llu, %llu unexpected\n",
 			    (unsigned long long)sum->channels,
 			    (unsigned long long)sum->channels_unexpected);
+	}
+	if (sum->claims_unexpected > 0) {
+		add_row(c, "claims in bytes");
+		ln_buf_addf(&c->alert.text, "%llu, %llu unexpected\n",
+			    (unsigned long long)sum->claims,
+			    (unsigned long long)sum->claims_unexpected);
 	}
 	if (sum->tampers > 0) {
 		add_row(c, "tampering");

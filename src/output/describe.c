@@ -185,15 +185,18 @@ static void add_chain(struct ln_buf *out, const char *chain)
 
 void ln_describe_evidence(struct ln_buf *out, const struct ln_name_evidence *e, uint64_t now_ns)
 {
+	bool claim = ln_name_source_is_claim(e->source);
+
 	ln_text_escape(out, e->name, strlen(e->name));
 	ln_buf_addf(out, ": %s", source_words(e->source));
 	if (e->pid != 0)
-		ln_buf_addf(out, ", asked by PID %u", e->pid);
+		ln_buf_addf(out, ", %s PID %u", claim ? "by" : "asked by", e->pid);
 	if (e->expires_ns != UINT64_MAX) {
 		uint64_t age_ns = now_ns > e->seen_ns ? now_ns - e->seen_ns : 0;
 
-		ln_buf_addf(out, ", TTL %u s, %llu s ago", e->ttl_s,
-			    (unsigned long long)(age_ns / LN_NS_PER_S));
+		if (!claim)
+			ln_buf_addf(out, ", TTL %u s", e->ttl_s);
+		ln_buf_addf(out, ", %llu s ago", (unsigned long long)(age_ns / LN_NS_PER_S));
 	}
 	if (e->chain)
 		add_chain(out, e->chain);
@@ -218,6 +221,34 @@ void ln_describe_question(struct ln_buf *out, const struct ln_finding *f)
 		ln_buf_addf(out, " %s", type);
 	else
 		ln_buf_addf(out, " TYPE%u", f->qtype);
+}
+
+void ln_describe_target(struct ln_buf *out, const struct ln_finding *f)
+{
+	const struct ln_target *t = f->target;
+
+	if (t->remote.addr.family != 0) {
+		ln_describe_endpoint(out, &t->remote, f->names, f->n_names);
+		return;
+	}
+	if (t->name[0] != '\0')
+		ln_text_escape(out, t->name, strlen(t->name));
+	else
+		ln_buf_adds(out, "unreadable");
+	ln_buf_addf(out, ":%u (resolved: by the relay)", t->remote.port);
+}
+
+void ln_describe_claim(struct ln_buf *out, const struct ln_claim *c)
+{
+	char text[LN_ADDR_TEXT_MAX];
+
+	if (c->name[0] != '\0')
+		ln_text_escape(out, c->name, strlen(c->name));
+	else if (c->addr.family != 0)
+		ln_buf_adds(out, ln_addr_format(&c->addr, text));
+	else
+		ln_buf_adds(out, c->has_name ? "unreadable" : "no name");
+	ln_buf_addf(out, " (%s)", ln_claim_text(c));
 }
 
 void ln_describe_proto(struct ln_buf *out, uint8_t proto)

@@ -30,6 +30,10 @@ void ln_describe_endpoint(struct ln_buf *out, const struct ln_endpoint *remote,
 void ln_describe_evidence(struct ln_buf *out, const struct ln_name_evidence *e, uint64_t now_ns);
 /* "example.com AAAA" */
 void ln_describe_question(struct ln_buf *out, const struct ln_finding *f);
+/* Of a CLAIM: "api.example.com:443 (resolved: by the relay)", or as an endpoint. */
+void ln_describe_target(struct ln_buf *out, const struct ln_finding *f);
+/* "www.example.net (TLS SNI)" */
+void ln_describe_claim(struct ln_buf *out, const struct ln_claim *c);
 void ln_describe_proto(struct ln_buf *out, uint8_t proto); /* "TCP"; a number without a name */
 
 #endif

@@ -52,7 +52,7 @@ static void add_args(struct ln_record *r, const struct ln_proc *p)
 	ln_buf_addc(b, ']');
 }
 
-static void add_rule(struct ln_buf *b, const struct ln_rule *rule, const char *name)
+void ln_record_rule(struct ln_buf *b, const struct ln_rule *rule, const char *name)
 {
 	static const char *const kinds[] = {
 	    [LN_RULE_EXPECTED] = "expected",
@@ -167,7 +167,7 @@ static void add_common(struct ln_record *r, const struct ln_finding *f)
 	LN_JSON_KEY(b, "verdict");
 	ln_json_text(b, ln_verdict_text(f->verdict));
 	LN_JSON_KEY(b, "rule");
-	add_rule(b, f->rule, f->rule_name);
+	ln_record_rule(b, f->rule, f->rule_name);
 	LN_JSON_KEY(b, "reason");
 	ln_json_text(b, f->reason);
 	LN_JSON_KEY(b, "hint");
@@ -250,6 +250,8 @@ void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_en
 	    {"dns_malformed", sum->dns_malformed},
 	    {"channels", sum->channels},
 	    {"channels_unexpected", sum->channels_unexpected},
+	    {"claims", sum->claims},
+	    {"claims_unexpected", sum->claims_unexpected},
 	    {"tampers", sum->tampers},
 	    {"processes", sum->processes},
 	    {"lost", sum->lost},

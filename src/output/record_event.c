@@ -351,6 +351,57 @@ static void add_channel(struct ln_buf *b, const struct ln_finding *f)
 		add_channel_flow(b, f->flow);
 }
 
+/* A name or an address, and a port. */
+static void add_place(struct ln_buf *b, const char *name, const struct ln_addr *addr, uint16_t port)
+{
+	LN_JSON_OPEN(b, "name");
+	ln_json_text(b, name[0] != '\0' ? name : NULL);
+	LN_JSON_KEY(b, "ip");
+	if (addr->family == 0)
+		LN_JSON_ADD(b, "null");
+	else
+		ln_json_addr(b, addr);
+	LN_JSON_KEY(b, "port");
+	ln_json_number(b, port);
+}
+
+static void add_claim(struct ln_buf *b, const struct ln_finding *f)
+{
+	const struct ln_target *t = f->target;
+	const struct ln_claim *c = f->claim;
+
+	add_socket(b, f->flow);
+	add_names(b, f);
+	LN_JSON_KEY(b, "layer");
+	ln_json_text(b, ln_layer_text(c->layer));
+	LN_JSON_KEY(b, "depth");
+	ln_json_number(b, c->depth);
+	LN_JSON_KEY(b, "has_name");
+	ln_json_bool(b, c->has_name);
+	LN_JSON_KEY(b, "claimed");
+	add_place(b, c->name, &c->addr, c->port);
+	LN_JSON_ADD(b, "}");
+	LN_JSON_KEY(b, "alpn");
+	ln_json_text(b, c->alpn[0] != '\0' ? c->alpn : NULL);
+	LN_JSON_KEY(b, "ech");
+	ln_json_bool(b, c->ech);
+	LN_JSON_KEY(b, "detail");
+	ln_json_text(b, c->detail[0] != '\0' ? c->detail : NULL);
+	LN_JSON_KEY(b, "target");
+	add_place(b, t->name, &t->remote.addr, t->remote.port);
+	LN_JSON_KEY(b, "relays");
+	ln_json_number(b, t->depth);
+	LN_JSON_KEY(b, "rule");
+	ln_record_rule(b, t->rule, t->rule && t->name[0] != '\0' ? t->name : NULL);
+	LN_JSON_ADD(b, "}");
+	LN_JSON_KEY(b, "listener");
+	add_party(b, &f->flow->listener);
+	LN_JSON_KEY(b, "subject");
+	ln_json_text(b, f->subject);
+	LN_JSON_KEY(b, "notice");
+	ln_json_bool(b, f->notice);
+}
+
 static void add_tamper(struct ln_buf *b, const struct ln_finding *f)
 {
 	static const struct ln_party nobody;
@@ -392,6 +443,7 @@ void ln_record_event(struct ln_buf *b, const struct ln_finding *f)
 		add_channel(b, f);
 		break;
 	case LN_FINDING_CLAIM:
+		add_claim(b, f);
 		break;
 	case LN_FINDING_TAMPER:
 		add_tamper(b, f);

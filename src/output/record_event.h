@@ -6,6 +6,9 @@
 #include "base/buf.h"
 #include "engine/finding.h"
 
+/* In record.c: null, or an object; `name`: what matched, NULL none. */
+void ln_record_rule(struct ln_buf *b, const struct ln_rule *rule, const char *name);
+
 void ln_record_event(struct ln_buf *b, const struct ln_finding *f);
 
 #endif

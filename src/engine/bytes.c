@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first bytes of each flow that leaves, until they have said what they are: LN_READINGS_MAX
+ * flows and LN_READING_BYTES at once, the oldest goes. What they claim is judged in claims.c. */
+#include "internal.h"
+
+#include <netinet/in.h>
+#include "base/table.h"
+
+#define LOST_READING "too many flows at once: of one it is not known what its bytes say"
+
+struct ln_reading {
+	uint64_t id;            /* of the flow */
+	struct ln_sniff *sniff; /* owned */
+	size_t bytes;           /* that it may hold */
+	struct ln_target relayed;
+	UT_hash_handle hh;
+};
+
+struct context {
+	struct ln_engine *e;
+	const struct ln_event *ev;
+	struct ln_reading *reading;
+};
+
+static void forget(struct ln_engine *e, struct ln_reading *r)
+{
+	HASH_DEL(e->readings, r);
+	e->reading_bytes -= r->bytes;
+	ln_sniff_free(&r->sniff);
+	free(r);
+}
+
+static struct ln_reading *find(struct ln_engine *e, uint64_t id)
+{
+	struct ln_reading *r;
+
+	HASH_FIND(hh, e->readings, &id, sizeof(id), r);
+	return r;
+}
+
+/* Its later bytes begin nothing new. */
+static void end(struct ln_engine *e, struct ln_reading *r)
+{
+	ln_flows_set_read(e, r->id);
+	forget(e, r);
+}
+
+static void give_up_oldest(struct ln_engine *e, uint32_t agent)
+{
+	end(e, e->readings);
+	e->sum.tables_full++;
+	ln_losses_add(e, agent, LOST_READING, 1);
+}
+
+/* NULL: no memory. */
+static struct ln_reading *begin(struct ln_engine *e, const struct ln_event *ev)
+{
+	struct ln_reading *r;
+
+	if (HASH_COUNT(e->readings) >= LN_READINGS_MAX)
+		give_up_oldest(e, ev->agent);
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->id = ev->bytes.flow.id;
+	r->sniff = ln_sniff_new(ev->bytes.flow.proto);
+	if (r->sniff)
+		HASH_ADD(hh, e->readings, id, sizeof(r->id), r);
+	if (!r->sniff || !r->hh.tbl) {
+		ln_sniff_free(&r->sniff);
+		free(LN_TAKE_PTR(r));
+	}
+	return r;
+}
+
+/* What comes in is for dns_stream.c, and what nobody judges need not be read. Of a flow that is
+ * not known only the beginning can begin something: the rest may belong to what was read. */
+static bool is_wanted(const struct ln_engine *e, const struct ln_event *ev, bool known)
+{
+	const struct ln_flow *flow = &ev->bytes.flow;
+	struct ln_flow_memory memory;
+
+	if (ev->bytes.inbound || flow->inbound || flow->same_tree)
+		return false;
+	if (known)
+		return true;
+	if (ln_flows_recall(e, flow->id, &memory))
+		return !memory.read && memory.verdict != LN_VERDICT_INTERNAL;
+	return ev->bytes.offset == 0;
+}
+
+static void on_claim(const struct ln_claim *c, void *user)
+{
+	struct context *in = user;
+
+	ln_claims_take(in->e, in->ev, c, &in->reading->relayed);
+}
+
+void ln_bytes_take(struct ln_engine *e, const struct ln_event *ev)
+{
+	struct ln_reading *r = find(e, ev->bytes.flow.id);
+	struct context in = {.e = e, .ev = ev};
+
+	if (!is_wanted(e, ev, r))
+		return;
+	if (!r)
+		r = begin(e, ev);
+	if (!r) {
+		ln_losses_add(e, ev->agent, LOST_READING, 1);
+		return;
+	}
+	in.reading = r;
+	r->bytes += ev->bytes.len;
+	e->reading_bytes += ev->bytes.len;
+	if (!ln_sniff_put(r->sniff, ev->bytes.offset, ev->bytes.bytes, ev->bytes.len, on_claim,
+			  &in) ||
+	    ev->bytes.cut) {
+		end(e, r);
+		return;
+	}
+	while (e->reading_bytes > LN_READING_BYTES)
+		give_up_oldest(e, ev->agent);
+}
+
+void ln_bytes_close(struct ln_engine *e, uint64_t flow_id)
+{
+	struct ln_reading *r = find(e, flow_id);
+
+	if (r)
+		forget(e, r);
+}
+
+void ln_bytes_done(struct ln_engine *e)
+{
+	while (e->readings)
+		forget(e, e->readings);
+}
