@@ -86,6 +86,7 @@ static void judge(struct ln_engine *e, const struct ln_event *ev, const struct l
 	if (++way->bad < BAD_MAX)
 		return;
 	go_blind(way);
+	ln_questions_doubt(e, e->now_ns);
 	if (ln_engine_is_resolver(e, flow))
 		ln_losses_add(e, ev->agent, LOST_NOT_DNS, 1);
 }
@@ -143,6 +144,7 @@ bool ln_dns_stream_take(struct ln_engine *e, const struct ln_event *ev)
 	if (way)
 		go_blind(way);
 	ln_losses_add(e, ev->agent, LOST_BYTES, 1);
+	ln_questions_doubt(e, e->now_ns);
 	return true;
 }
 

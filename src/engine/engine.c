@@ -16,9 +16,10 @@ static int copy_config(struct ln_engine *e, const struct ln_engine_config *confi
 		agent_name = ln_policy_agent_name(config->policy);
 	e->agent_name = strdup(agent_name ? agent_name : "");
 	e->resolvers = calloc(config->n_resolvers + 1, sizeof(*e->resolvers));
+	e->keeps_case = calloc(config->n_resolvers + 1, sizeof(*e->keeps_case));
 	e->search = calloc(config->n_search + 1, sizeof(*e->search));
 	e->rule_hits = calloc(ln_policy_rules(config->policy) + 1, sizeof(*e->rule_hits));
-	if (!e->agent_name || !e->resolvers || !e->search || !e->rule_hits)
+	if (!e->agent_name || !e->resolvers || !e->keeps_case || !e->search || !e->rule_hits)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->n_resolvers; i++)
 		e->resolvers[e->n_resolvers++] = config->resolvers[i];
@@ -72,6 +73,7 @@ void ln_engine_free(struct ln_engine **engine)
 	ln_buf_done(&e->same);
 	free(e->rule_hits);
 	free(e->search);
+	free(e->keeps_case);
 	free(e->resolvers);
 	free(e->agent_name);
 	free(e);
@@ -185,6 +187,7 @@ static void take_adopted(struct ln_engine *e, const struct ln_event *ev)
 {
 	struct ln_proc *proc;
 
+	ln_questions_doubt(e, e->now_ns);
 	if (!is_living(e, ev->pid)) {
 		e->sum.processes++;
 		ln_tree_fork(e->tree, ev->agent, ev->exec.ppid, ev->pid, ev->time_ns);
@@ -267,6 +270,7 @@ static void take_dns(struct ln_engine *e, const struct ln_event *ev)
 	const struct ln_dns_bytes m = {
 	    .flow = &ev->dns.flow,
 	    .answer = ev->dns.answer,
+	    .stranger = ev->dns.stranger,
 	    .bytes = ev->dns.bytes,
 	    .len = ev->dns.len,
 	};
@@ -312,6 +316,7 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 		break;
 	case LN_EVENT_LOST:
 		e->sum.lost += ev->lost.count;
+		ln_questions_doubt(e, e->now_ns);
 		ln_losses_add(e, ev->agent, ev->lost.reason, ev->lost.count);
 		break;
 	case LN_EVENT_BYTES:

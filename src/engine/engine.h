@@ -34,7 +34,7 @@ struct ln_engine_summary {
 	uint64_t flows_open; /* whose end has not been seen, and may still come */
 	uint64_t by_verdict[LN_VERDICT_COUNT];
 	uint64_t tx_bytes, rx_bytes;
-	uint64_t dns_queries, dns_unexpected, dns_malformed;
+	uint64_t dns_queries, dns_unexpected, dns_malformed, dns_forged;
 	uint64_t channels, channels_unexpected; /* that are no flow */
 	uint64_t claims, claims_unexpected;     /* of the bytes of flows that were permitted */
 	uint64_t tampers;

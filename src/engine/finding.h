@@ -41,6 +41,7 @@ const char *ln_verdict_text(enum ln_verdict v); /* "expected", … */
 /* Headlines that are used in more than one place. */
 #define LN_TITLE_OUTBOUND "UNEXPECTED OUTBOUND CONNECTION"
 #define LN_TITLE_NAME     "UNEXPECTED DNS QUERY"
+#define LN_TITLE_FORGED   "FORGED DNS ANSWER"
 #define LN_TITLE_MISMATCH "NAME MISMATCH"
 #define LN_TITLE_RELAY    "UNEXPECTED DESTINATION BEHIND RELAY"
 
@@ -58,6 +59,20 @@ struct ln_target {
 	uint8_t proto;
 	uint8_t depth; /* relays on the way; 0: the flow itself */
 };
+/* Why a DNS answer cannot be what it says. */
+enum ln_forgery {
+	LN_FORGERY_NONE,
+	LN_FORGERY_SOURCE,   /* from where nobody asked */
+	LN_FORGERY_ID,       /* transaction id or port of no question */
+	LN_FORGERY_QUESTION, /* id of a question, but not its name or type */
+	LN_FORGERY_CASE,     /* the name in another mixture of capital letters */
+	LN_FORGERY_UNASKED,
+	LN_FORGERY_FOREIGN, /* records that have nothing to do with the question */
+	LN_FORGERY_LOCAL,   /* a listed name that is said to be this host */
+	LN_FORGERY_OWN,     /* by the agent itself */
+	LN_FORGERY_COUNT,
+};
+const char *ln_forgery_text(enum ln_forgery g); /* "none", "source", … */
 
 struct ln_finding {
 	enum ln_finding_kind kind;
@@ -105,7 +120,8 @@ struct ln_finding {
 	const struct ln_addr *answers; /* DNS_ANSWER */
 	size_t n_answers;
 	uint8_t rcode;
-	bool trusted; /* DNS_*: with a trusted resolver, and an answer was asked for */
+	enum ln_forgery forgery; /* DNS_ANSWER, and REPEATS of one */
+	bool trusted;            /* DNS_*: with a trusted resolver, and an answer was asked for */
 
 	uint64_t count;     /* REPEATS: how often since the last word; LOST: how many */
 	uint64_t repeat_of; /* FLOW_OPEN that repeats a told violation: which repetition, 1… */

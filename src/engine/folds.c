@@ -10,6 +10,9 @@ static void tell(struct ln_engine *e, enum ln_fold_kind kind)
 			      "second to show each; all are in the log",
 	    [LN_FOLD_NAMES] = "questions for other names that are not in the allow-list, too many "
 			      "in one second to show each; all are in the log",
+	    [LN_FOLD_ANSWERS] =
+		"other forged DNS answers, too many in one second to show each; all "
+		"are in the log",
 	    [LN_FOLD_CHANNELS] = "other channels beside IP connections, too many in one second to "
 				 "show each; all are in the log",
 	    [LN_FOLD_CLAIMS] =
@@ -19,9 +22,9 @@ static void tell(struct ln_engine *e, enum ln_fold_kind kind)
 				"count of each; all are in the log",
 	};
 	static const enum ln_event_kind event_kinds[LN_FOLD_COUNT] = {
-	    [LN_FOLD_FLOWS] = LN_EVENT_FLOW_OPEN,   [LN_FOLD_NAMES] = LN_EVENT_DNS,
-	    [LN_FOLD_CHANNELS] = LN_EVENT_CHANNEL,  [LN_FOLD_CLAIMS] = LN_EVENT_BYTES,
-	    [LN_FOLD_REPEATS] = LN_EVENT_FLOW_OPEN,
+	    [LN_FOLD_FLOWS] = LN_EVENT_FLOW_OPEN, [LN_FOLD_NAMES] = LN_EVENT_DNS,
+	    [LN_FOLD_ANSWERS] = LN_EVENT_DNS,     [LN_FOLD_CHANNELS] = LN_EVENT_CHANNEL,
+	    [LN_FOLD_CLAIMS] = LN_EVENT_BYTES,    [LN_FOLD_REPEATS] = LN_EVENT_FLOW_OPEN,
 	};
 	struct ln_fold *fold = &e->folds[kind];
 	struct ln_finding f =

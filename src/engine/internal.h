@@ -23,23 +23,28 @@
 #define LN_DNS_STREAMS_MAX  256
 #define LN_PORT_DNS         53
 #define LN_QUESTION_LIFE_NS (30 * LN_NS_PER_S)
-#define LN_TTL_MIN_S        5u
-#define LN_TTL_MAX_S        3600u
-#define LN_TOLD_MAX         16384
-#define LN_ALERTS_PER_S     64
-#define LN_REPEAT_MAX_NS    (300 * LN_NS_PER_S)
-#define LN_GROUP_NAMES_MAX  8
-#define LN_GROUP_WINDOW_NS  (60 * LN_NS_PER_S)
-#define LN_LOSS_REASONS_MAX 8
-#define LN_CGROUPS_MAX      4096
-#define LN_TAMPERS_MAX      16
-#define LN_READINGS_MAX     4096
-#define LN_READING_BYTES    (16u << 20) /* of all of them */
+/* How long it is known what was asked, and how long an answer may be late at the most: for that
+ * long nobody can tell what was asked after something was missed. */
+#define LN_QUESTION_PAST_NS  (300 * LN_NS_PER_S)
+#define LN_QUESTION_DOUBT_NS (60 * LN_NS_PER_S)
+#define LN_TTL_MIN_S         5u
+#define LN_TTL_MAX_S         3600u
+#define LN_TOLD_MAX          16384
+#define LN_ALERTS_PER_S      64
+#define LN_REPEAT_MAX_NS     (300 * LN_NS_PER_S)
+#define LN_GROUP_NAMES_MAX   8
+#define LN_GROUP_WINDOW_NS   (60 * LN_NS_PER_S)
+#define LN_LOSS_REASONS_MAX  8
+#define LN_CGROUPS_MAX       4096
+#define LN_TAMPERS_MAX       16
+#define LN_READINGS_MAX      4096
+#define LN_READING_BYTES     (16u << 20) /* of all of them */
 
 /* What may come in a flood: LN_ALERTS_PER_S a second are told one by one, the rest as a count. */
 enum ln_fold_kind {
 	LN_FOLD_FLOWS,
 	LN_FOLD_NAMES,
+	LN_FOLD_ANSWERS,
 	LN_FOLD_CHANNELS,
 	LN_FOLD_CLAIMS,
 	LN_FOLD_REPEATS,
@@ -73,6 +78,7 @@ struct ln_engine {
 	uint32_t agent;
 	size_t n_resolvers;
 	struct ln_endpoint *resolvers; /* owned */
+	bool *keeps_case;              /* owned; which of them copy a name's capital letters */
 	uint64_t netns;
 	size_t n_search;
 	char (*search)[LN_NAME_MAX]; /* owned */
@@ -87,8 +93,11 @@ struct ln_engine {
 	uint64_t names_evicted;     /* as last looked at */
 	uint64_t processes_refused, cgroups_evicted;
 
-	struct ln_open_flow *open_flows;   /* owned; oldest first */
-	struct ln_question *questions;     /* owned; oldest first */
+	struct ln_open_flow *open_flows;    /* owned; oldest first */
+	struct ln_question *questions;      /* owned; oldest first */
+	struct ln_question *past_questions; /* owned; retired first first */
+	uint64_t unsure_until_ns; /* until then an answer may be to a question that was missed */
+	uint64_t untrusted_ns;    /* when somebody else than a trusted resolver was asked last */
 	struct ln_dns_stream *dns_streams; /* owned; oldest first */
 	struct ln_reading *readings;       /* owned; oldest first */
 	size_t reading_bytes;              /* that they may hold */
@@ -199,12 +208,15 @@ const char *ln_hint_unix(struct ln_engine *e, const struct ln_channel *c, const 
 struct ln_dns_bytes {
 	const struct ln_flow *flow;
 	bool answer;
+	bool stranger; /* see event.h */
 	const uint8_t *bytes;
 	size_t len;
 };
 /* Whether it could be read at all. */
 bool ln_questions_message(struct ln_engine *e, const struct ln_event *ev,
 			  const struct ln_dns_bytes *m);
+/* Something was missed at that time: questions may have been asked that are not known. */
+void ln_questions_doubt(struct ln_engine *e, uint64_t from_ns);
 void ln_questions_done(struct ln_engine *e);
 
 /* dns_stream.c */

@@ -38,7 +38,8 @@ static enum ln_same_kind kind_of(const struct ln_told *t)
 
 static bool is_question(enum ln_same_kind kind)
 {
-	return kind == LN_SAME_NAME || kind == LN_SAME_GROUP || kind == LN_SAME_UNREADABLE;
+	return kind == LN_SAME_NAME || kind == LN_SAME_GROUP || kind == LN_SAME_UNREADABLE ||
+	       kind == LN_SAME_FORGED;
 }
 
 static enum ln_event_kind event_kind_of(enum ln_same_kind kind)
@@ -67,6 +68,8 @@ static void tell(struct ln_engine *e, struct ln_told *t)
 	f.flow = t->subject ? NULL : &t->flow;
 	f.reason = t->reason;
 	f.count = t->since;
+	if (kind == LN_SAME_FORGED)
+		f.forgery = (uint8_t)t->key[offsetof(struct ln_same_key, proto)];
 	if (is_question(kind)) {
 		snprintf(query, sizeof(query), "%s%.*s", kind == LN_SAME_GROUP ? "*." : "",
 			 (int)(t->key_len - LN_SAME_HEAD), t->key + LN_SAME_HEAD);
@@ -170,6 +173,8 @@ static enum ln_fold_kind fold_of(const struct ln_finding *f)
 {
 	if (f->kind == LN_FINDING_CHANNEL)
 		return LN_FOLD_CHANNELS;
+	if (f->kind == LN_FINDING_DNS_ANSWER)
+		return LN_FOLD_ANSWERS;
 	return f->kind == LN_FINDING_CLAIM ? LN_FOLD_CLAIMS : LN_FOLD_FLOWS;
 }
 

@@ -21,6 +21,8 @@ enum ln_same_kind ln_same_kind_of(const struct ln_finding *f)
 		return LN_SAME_WIRE;
 	if (f->kind == LN_FINDING_CLAIM)
 		return LN_SAME_CLAIM;
+	if (f->kind == LN_FINDING_DNS_ANSWER)
+		return LN_SAME_FORGED;
 	/* That it was received and that it is used are one thing. */
 	if (f->kind == LN_FINDING_CHANNEL)
 		return f->channel->kind == LN_CHANNEL_SOCKET_RECEIVED && f->flow ? LN_SAME_SOCKET
@@ -97,6 +99,10 @@ size_t ln_same_key_make(enum ln_same_kind kind, const struct ln_finding *f,
 	case LN_SAME_GROUP:
 		ret->proto = 0;
 		len = put_bytes(ret, group_of(f->query), strlen(group_of(f->query)));
+		break;
+	case LN_SAME_FORGED:
+		ret->proto = (uint8_t)f->forgery;
+		len = put_bytes(ret, f->query, strlen(f->query));
 		break;
 	case LN_SAME_UNREADABLE:
 		put_endpoint(ret, &f->flow->remote);

@@ -91,6 +91,20 @@ const char *ln_wire_why_text(enum ln_wire_why w)
 	return (unsigned int)w < LN_WIRE_COUNT ? texts[w] : "unknown";
 }
 
+const char *ln_forgery_text(enum ln_forgery g)
+{
+	static const char *const texts[] = {
+	    [LN_FORGERY_NONE] = "none",       [LN_FORGERY_SOURCE] = "source",
+	    [LN_FORGERY_ID] = "id",           [LN_FORGERY_QUESTION] = "question",
+	    [LN_FORGERY_CASE] = "case",       [LN_FORGERY_UNASKED] = "unasked",
+	    [LN_FORGERY_FOREIGN] = "foreign", [LN_FORGERY_LOCAL] = "local",
+	    [LN_FORGERY_OWN] = "own",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_FORGERY_COUNT, "a text for each kind");
+
+	return (unsigned int)g < LN_FORGERY_COUNT ? texts[g] : "unknown";
+}
+
 const char *ln_channel_kind_text(enum ln_channel_kind k)
 {
 	static const char *const texts[] = {

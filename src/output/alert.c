@@ -246,6 +246,10 @@ static void add_destination(struct ln_alert *a, const struct ln_finding *f)
 		ln_buf_addc(&a->text, ')');
 	} else if (f->target) {
 		ln_describe_target(&a->text, f);
+	} else if (f->kind == LN_FINDING_DNS_ANSWER) {
+		ln_buf_addf(&a->text, "%s (answer: ", ln_endpoint_format(&f->flow->remote, text));
+		ln_describe_answer(&a->text, f);
+		ln_buf_addc(&a->text, ')');
 	} else if (f->subject && !f->wire) {
 		add_words(a, f->subject);
 	} else {
@@ -309,7 +313,8 @@ static void add_repeats(struct ln_alert *a, const struct ln_finding *f)
 		 f->count == 1 ? "" : "s");
 	ln_alert_headline(a, words);
 	ln_buf_adds(&a->text, ": ");
-	if (f->title && !f->query && strcmp(f->title, LN_TITLE_OUTBOUND) != 0)
+	if (f->title && strcmp(f->title, LN_TITLE_NAME) != 0 &&
+	    strcmp(f->title, LN_TITLE_OUTBOUND) != 0)
 		ln_buf_addf(&a->text, "%s, ", f->title);
 	if (f->subject) {
 		add_words(a, f->subject);
@@ -358,10 +363,11 @@ void ln_alert_add(struct ln_alert *a, const struct ln_finding *f)
 {
 	static void (*const adders[LN_FINDING_COUNT])(struct ln_alert *,
 						      const struct ln_finding *) = {
-	    [LN_FINDING_FLOW_OPEN] = add_block, [LN_FINDING_DNS_QUERY] = add_block,
-	    [LN_FINDING_WIRE] = add_block,      [LN_FINDING_CHANNEL] = add_block,
-	    [LN_FINDING_CLAIM] = add_block,     [LN_FINDING_TAMPER] = add_tamper,
-	    [LN_FINDING_REPEATS] = add_repeats, [LN_FINDING_LOST] = add_lost,
+	    [LN_FINDING_FLOW_OPEN] = add_block,  [LN_FINDING_DNS_QUERY] = add_block,
+	    [LN_FINDING_DNS_ANSWER] = add_block, [LN_FINDING_WIRE] = add_block,
+	    [LN_FINDING_CHANNEL] = add_block,    [LN_FINDING_CLAIM] = add_block,
+	    [LN_FINDING_TAMPER] = add_tamper,    [LN_FINDING_REPEATS] = add_repeats,
+	    [LN_FINDING_LOST] = add_lost,
 	};
 
 	if (adders[f->kind])

@@ -8,6 +8,7 @@
 
 #define TREE_ARG_MAX   48 /* bytes of one argument in the chain of parents */
 #define TREE_WORDS_MAX 96 /* and of all arguments of one process */
+#define ANSWERS_TOLD   4
 
 struct ln_args ln_args_of(const struct ln_proc *p)
 {
@@ -249,6 +250,18 @@ void ln_describe_claim(struct ln_buf *out, const struct ln_claim *c)
 	else
 		ln_buf_adds(out, c->has_name ? "unreadable" : "no name");
 	ln_buf_addf(out, " (%s)", ln_claim_text(c));
+}
+
+void ln_describe_answer(struct ln_buf *out, const struct ln_finding *f)
+{
+	char text[LN_ADDR_TEXT_MAX];
+
+	ln_describe_question(out, f);
+	for (size_t i = 0; i < LN_MIN(f->n_answers, (size_t)ANSWERS_TOLD); i++)
+		ln_buf_addf(out, "%s%s", i == 0 ? " = " : ", ",
+			    ln_addr_format(&f->answers[i], text));
+	if (f->n_answers > ANSWERS_TOLD)
+		ln_buf_adds(out, ", ...");
 }
 
 void ln_describe_proto(struct ln_buf *out, uint8_t proto)

@@ -248,6 +248,7 @@ void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_en
 	    {"dns_queries", sum->dns_queries},
 	    {"dns_unexpected", sum->dns_unexpected},
 	    {"dns_malformed", sum->dns_malformed},
+	    {"dns_forged", sum->dns_forged},
 	    {"channels", sum->channels},
 	    {"channels_unexpected", sum->channels_unexpected},
 	    {"claims", sum->claims},

@@ -209,6 +209,12 @@ static void add_question(struct ln_buf *b, const struct ln_finding *f)
 	ln_buf_addc(b, '"');
 }
 
+static void add_forgery(struct ln_buf *b, enum ln_forgery forgery)
+{
+	LN_JSON_KEY(b, "forged");
+	ln_json_text(b, ln_forgery_text(forgery));
+}
+
 static void add_dns(struct ln_buf *b, const struct ln_finding *f)
 {
 	add_socket(b, f->flow);
@@ -217,6 +223,8 @@ static void add_dns(struct ln_buf *b, const struct ln_finding *f)
 	ln_json_bool(b, f->trusted);
 	if (f->kind != LN_FINDING_DNS_ANSWER)
 		return;
+	if (f->forgery != LN_FORGERY_NONE)
+		add_forgery(b, f->forgery);
 	LN_JSON_KEY(b, "rcode");
 	ln_json_number(b, f->rcode);
 	LN_JSON_KEY(b, "answers");
@@ -256,6 +264,8 @@ static void add_repeats(struct ln_buf *b, const struct ln_finding *f)
 		add_socket(b, f->flow);
 	if (f->query)
 		add_question(b, f);
+	if (f->forgery != LN_FORGERY_NONE)
+		add_forgery(b, f->forgery);
 	if (f->subject) {
 		LN_JSON_KEY(b, "subject");
 		ln_json_text(b, f->subject);

@@ -133,6 +133,8 @@ static void add_question(struct ln_buf *out, const struct ln_finding *f)
 		ln_buf_addf(out, "/%s", type);
 	if (f->kind != LN_FINDING_REPEATS)
 		ln_buf_adds(out, f->trusted ? " trusted" : " untrusted");
+	if (f->forgery != LN_FORGERY_NONE)
+		ln_buf_addf(out, " forged=%s", ln_forgery_text(f->forgery));
 	if (f->rcode)
 		ln_buf_addf(out, " rcode=%u", f->rcode);
 	for (size_t i = 0; i < f->n_answers; i++)
@@ -232,6 +234,7 @@ static void add_summary(struct replay *r)
 	    {"dns-queries", s.dns_queries},
 	    {"dns-unexpected", s.dns_unexpected},
 	    {"dns-malformed", s.dns_malformed},
+	    {"dns-forged", s.dns_forged},
 	    {"channels", s.channels},
 	    {"channels-unexpected", s.channels_unexpected},
 	    {"tampers", s.tampers},

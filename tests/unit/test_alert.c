@@ -251,6 +251,35 @@ static void test_tamper(void **state)
 	assert_has(text(), "\nCommand: /usr/bin/python /opt/agent/main.py\n");
 }
 
+static void test_forged_answer(void **state)
+{
+	struct ln_addr answers[5];
+
+	for (size_t i = 0; i < LN_ARRAY_SIZE(answers); i++)
+		assert_true(ln_addr_parse("192.0.2.1", &answers[i]));
+	finding.kind = LN_FINDING_DNS_ANSWER;
+	finding.title = LN_TITLE_FORGED;
+	finding.forgery = LN_FORGERY_ID;
+	finding.query = "api.example.com";
+	finding.qtype = 1;
+	finding.answers = answers;
+	finding.n_answers = 1;
+	finding.reason = "Why not.";
+	flow.proto = IPPROTO_UDP;
+	assert_string_equal(text(),
+			    HEAD("FORGED DNS ANSWER") "Destination: 104.28.14.6:443 (answer: "
+						      "api.example.com A = 192.0.2.1)\n" LOGGED
+						      "Rule Matched: NONE - Why not.\n"
+						      "Protocol: UDP\n" TAIL);
+	finding.n_answers = LN_ARRAY_SIZE(answers);
+	assert_has(text(), " A = 192.0.2.1, 192.0.2.1, 192.0.2.1, 192.0.2.1, ...)\n");
+	finding.kind = LN_FINDING_REPEATS;
+	finding.count = 2;
+	assert_string_equal(text(), "[!] REPEATED 2 times: FORGED DNS ANSWER, "
+				    "104.28.14.6:443/UDP (query: api.example.com A), last by PID "
+				    "7843, agent travel_agent_v1\n\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +293,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_where_the_process_is, begin, end),
 	    cmocka_unit_test_setup_teardown(test_a_unix_rule_has_no_port, begin, end),
 	    cmocka_unit_test_setup_teardown(test_tamper, begin, end),
+	    cmocka_unit_test_setup_teardown(test_forged_answer, begin, end),
 	};
 
 	return cmocka_run_group_tests_name("alert", tests, NULL, NULL);

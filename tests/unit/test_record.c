@@ -351,6 +351,11 @@ static void test_dns_records(void **state)
 	assert_number(r, "rcode", 3);
 	assert_text(r, "answers.0", "192.0.2.1");
 	assert_text(r, "answers.1", "2001:db8::1");
+	assert_null(json_object_get(r, "forged"));
+	json_decref(r);
+	finding.forgery = LN_FORGERY_UNASKED;
+	r = logged();
+	assert_text(r, "forged", "unasked");
 	json_decref(r);
 }
 
