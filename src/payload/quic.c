@@ -7,7 +7,8 @@
 #include "quic_frames.h"
 #include "quic_keys.h"
 
-#define TRIES_MAX 16 /* Initial packets, and datagrams without any */
+#define NEGOTIATION 0  /* a version that only servers say */
+#define TRIES_MAX   16 /* Initial packets, and datagrams without any */
 
 struct ln_quic {
 	struct ln_quic_keys *keys; /* owned; NULL before the first packet that opened */
@@ -22,7 +23,9 @@ struct ln_quic {
 
 bool ln_quic_maybe(const uint8_t *datagram, size_t len)
 {
-	return ln_quic_is_long(datagram, len);
+	uint32_t version;
+
+	return ln_quic_version(datagram, len, &version) && version != NEGOTIATION;
 }
 
 struct ln_quic *ln_quic_new(void)

@@ -32,18 +32,13 @@ bool ln_quic_bytes(struct ln_quic_reader *r, size_t len, const uint8_t **ret)
 	return true;
 }
 
-static uint32_t version_of(const uint8_t *bytes)
-{
-	return (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 |
-	       bytes[4];
-}
-
-bool ln_quic_is_long(const uint8_t *bytes, size_t len)
+bool ln_quic_version(const uint8_t *bytes, size_t len, uint32_t *ret)
 {
 	if (len < FIXED_LEN || !(bytes[0] & LONG_HEADER))
 		return false;
-	uint32_t version = version_of(bytes);
-	return version == LN_QUIC_V1 || version == LN_QUIC_V2;
+	*ret = (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 |
+	       bytes[4];
+	return true;
 }
 
 /* Version 2 turns the types by one (RFC 9369, 3.2). */
@@ -86,10 +81,11 @@ bool ln_quic_next_packet(struct ln_quic_reader *datagram, struct ln_quic_packet 
 	uint8_t scid_len;
 	uint64_t len;
 
-	if (!ln_quic_is_long(r.at, r.left) || !ln_quic_bytes(&r, FIXED_LEN, &fixed) ||
-	    !read_cid(&r, &p.dcid, &p.dcid_len) || !read_cid(&r, &scid, &scid_len))
+	if (!ln_quic_version(r.at, r.left, &p.version) ||
+	    (p.version != LN_QUIC_V1 && p.version != LN_QUIC_V2) ||
+	    !ln_quic_bytes(&r, FIXED_LEN, &fixed) || !read_cid(&r, &p.dcid, &p.dcid_len) ||
+	    !read_cid(&r, &scid, &scid_len))
 		return false;
-	p.version = version_of(fixed);
 	enum type type = type_of(*fixed, p.version);
 	if (!read_lengths(&r, type, &len))
 		return false;

@@ -29,9 +29,9 @@ struct ln_quic_packet {
 	uint8_t dcid_len;
 };
 
-/* Of the first five bytes of a datagram: a long header of a version that we know. The fixed bit is
- * not looked at, for it may be greased (RFC 9287). */
-bool ln_quic_is_long(const uint8_t *bytes, size_t len);
+/* A long header, and its version. The fixed bit is not looked at, for it may be greased (RFC
+ * 9287). */
+bool ln_quic_version(const uint8_t *bytes, size_t len, uint32_t *ret);
 /* The next packet of a datagram. False: nothing that we know follows: a short header, another
  * version, Retry, or bytes that are no packet. */
 bool ln_quic_next_packet(struct ln_quic_reader *datagram, struct ln_quic_packet *ret);

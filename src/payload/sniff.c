@@ -10,6 +10,8 @@
 #include "quic.h"
 #include "stream.h"
 
+#define LIKE_QUIC "it begins like QUIC, and does not open"
+
 struct ln_sniff {
 	struct ln_stream *stream; /* owned; NULL: UDP, or done */
 	struct ln_quic *quic;     /* owned; NULL: TCP, or done */
@@ -189,18 +191,21 @@ static bool read_datagram(struct ln_sniff *s, const uint8_t *bytes, size_t len, 
 {
 	struct ln_claim c = {.layer = LN_LAYER_QUIC};
 	struct ln_tls_hello h;
+	bool maybe = s->n_datagrams++ > 0 || ln_quic_maybe(bytes, len);
 	int r = -EBADMSG;
 
-	if (s->n_datagrams++ > 0 || ln_quic_maybe(bytes, len))
+	if (maybe)
 		r = ln_quic_put(s->quic, bytes, len, &h);
 	if (r == -EAGAIN && s->n_datagrams < LN_SNIFF_DATAGRAMS)
 		return true;
 	if (r == -EAGAIN)
 		r = ln_quic_cut(s->quic, &h);
-	if (r == 0)
+	if (r == 0) {
 		set_hello(&c, &h);
-	else
+	} else {
 		c.layer = LN_LAYER_OTHER;
+		snprintf(c.detail, sizeof(c.detail), "%s", maybe ? LIKE_QUIC : "");
+	}
 	fn(&c, user);
 	return false;
 }

@@ -170,9 +170,9 @@ static void is_maybe(void **state)
 	    {"\xd0\x6b\x33\x43\xcf", true},
 	    {"\x80\x00\x00\x00\x01", true},  /* the fixed bit is greased */
 	    {"\x40\x00\x00\x00\x01", false}, /* short header */
-	    {"\xc0\x00\x00\x00\x02", false},
+	    {"\xc0\x00\x00\x00\x02", true},
 	    {"\xc0\x00\x00\x00\x00", false}, /* version negotiation */
-	    {"\xc0\x1a\x2a\x3a\x4a", false}, /* a greased version */
+	    {"\xc0\x1a\x2a\x3a\x4a", true},  /* a greased version */
 	    {"\x16\xfe\xfd\x00\x00", false}, /* DTLS */
 	};
 

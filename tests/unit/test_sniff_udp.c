@@ -126,8 +126,25 @@ static void test_other_datagrams_are_told_at_once(void **state)
 		assert_false(put(&f, &w));
 		assert_int_equal(f.n_claims, 1);
 		assert_int_equal(f.claim.layer, LN_LAYER_OTHER);
+		assert_string_equal(f.claim.detail, "");
 		ln_sniff_free(&f.sniff);
 	}
+}
+
+/* It makes the server say which versions it has. */
+static void test_a_greased_version_first(void **state)
+{
+	struct flow f = new_flow();
+	struct wire greased = {.len = 0}, w;
+
+	put_bytes(&greased, "\xc0\x1a\x2a\x3a\x4a", 5);
+	put_zeros(&greased, 1195);
+	assert_int_equal(datagrams(NAME, 32, 2000, &w, 1), 1);
+	assert_true(put(&f, &greased));
+	assert_false(put(&f, &w));
+	assert_int_equal(f.claim.layer, LN_LAYER_QUIC);
+	assert_string_equal(f.claim.name, NAME);
+	ln_sniff_free(&f.sniff);
 }
 
 static void test_what_does_not_open_is_no_quic(void **state)
@@ -141,6 +158,7 @@ static void test_what_does_not_open_is_no_quic(void **state)
 		assert_int_equal(put(&f, &w), k < 3);
 	assert_int_equal(f.n_claims, 1);
 	assert_int_equal(f.claim.layer, LN_LAYER_OTHER);
+	assert_true(strlen(f.claim.detail) > 0);
 	ln_sniff_free(&f.sniff);
 }
 
@@ -151,6 +169,7 @@ int main(void)
 	    cmocka_unit_test(test_a_hello_that_does_not_end),
 	    cmocka_unit_test(test_an_address_is_no_name),
 	    cmocka_unit_test(test_other_datagrams_are_told_at_once),
+	    cmocka_unit_test(test_a_greased_version_first),
 	    cmocka_unit_test(test_what_does_not_open_is_no_quic),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
