@@ -19,6 +19,13 @@ async def main():
 asyncio.run(main())
 """
 NODE = "fetch(process.argv[1]).then(answer => answer.text()).then(console.log)"
+# Kept from its own services. It is what drives a browser without a window by default; the other one
+# asks its maker for extensions whatever the options say.
+CHROMIUM = ("chromium-headless-shell", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            "--disable-background-networking", "--disable-sync", "--disable-component-update",
+            "--disable-default-apps", "--disable-extensions", "--user-data-dir={folder}/profile",
+            "--ignore-certificate-errors", "--dump-dom")
+NO_BUS = {"DBUS_SYSTEM_BUS_ADDRESS": "disabled:", "DBUS_SESSION_BUS_ADDRESS": "disabled:"}
 GIT = 'git clone -q "$0repo.git" copy && cat copy/page'
 OPENSSL = ("printf 'GET / HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' $0 | "
            "openssl s_client -quiet -verify_return_error -connect $0:443 -servername $0")
@@ -34,6 +41,8 @@ class Client:
     says: str = "TLSv1.3 HTTP/1.1"
     scheme: str = "https"
     build: tuple = ()
+    user: str = ""
+    environment: dict = dataclasses.field(default_factory=dict)
 
     @property
     def port(self):
@@ -78,4 +87,6 @@ CLIENTS = [
     Client("node", ("node", "-e", NODE, "{url}")),
     Client("java", ("java", "-cp", "{built}", "Fetch", "{ca}", "{url}"), "TLSv1.3 HTTP/2.0",
            build=("javac", "-d", "{built}", "{source}/Fetch.java")),
+    Client("chromium", (*CHROMIUM, "{url}"), "TLSv1.3 HTTP/2.0", user="nobody",
+           environment=NO_BUS),
 ]

@@ -2,6 +2,8 @@
 """Real clients against real servers: no alert on a listed site, and one on a site that is not, with
 its name."""
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -25,15 +27,17 @@ def net(nothing_left):
 
 
 @pytest.fixture
-def fetch(start, net, tmp_path):
+def fetch(start, net):
     """Runs linnet over a client that fetches from each host; what came of it when it was over."""
     def run(client, *hosts):
         done = []
         for host in hosts:
-            folder = tmp_path / host
-            folder.mkdir()
+            folder = Path(tempfile.mkdtemp(dir=net.folder))
+            folder.chmod(0o777)
             watch = start.run(POLICY, *client.fetch(host, net, folder), cwd=folder,
-                              environment=dict(os.environ, HOME=str(folder)))
+                              options=["--user", client.user] if client.user else [],
+                              environment={**os.environ, "HOME": str(folder),
+                                           **client.environment})
             assert watch.wait() == 0, watch.text()
             assert client.says in "\n".join(watch.stdout.list), watch.text()
             done.append(watch)
