@@ -12,6 +12,7 @@ struct ln_reading {
 	uint64_t id;            /* of the flow */
 	struct ln_sniff *sniff; /* owned */
 	size_t bytes;           /* that it may hold */
+	bool claimed;           /* it has said something: what may still come is more of the same */
 	struct ln_target relayed;
 	UT_hash_handle hh;
 };
@@ -47,9 +48,10 @@ static void end(struct ln_engine *e, struct ln_reading *r)
 
 static void give_up_oldest(struct ln_engine *e, uint32_t agent)
 {
+	if (!e->readings->claimed)
+		ln_losses_add(e, agent, LOST_READING, 1);
 	end(e, e->readings);
 	e->sum.tables_full++;
-	ln_losses_add(e, agent, LOST_READING, 1);
 }
 
 /* NULL: no memory. */
@@ -93,6 +95,7 @@ static void on_claim(const struct ln_claim *c, void *user)
 {
 	struct context *in = user;
 
+	in->reading->claimed = true;
 	ln_claims_take(in->e, in->ev, c, &in->reading->relayed);
 }
 

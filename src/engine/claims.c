@@ -233,8 +233,10 @@ static void judge_asked_name(struct ln_engine *e, struct ln_finding *f, struct l
 	struct ln_match match = {0};
 
 	copy_name(asked->name, f->claim->name);
-	if (asked->name[0] != '\0')
+	if (asked->name[0] != '\0' && asked->remote.port != 0)
 		match_site(e, asked->name, asked, &match);
+	else if (asked->name[0] != '\0') /* it is only to be looked up */
+		match.rule = ln_policy_covers_name(e->policy, asked->name);
 	asked->rule = match.rule;
 	if (!match.rule)
 		f->hint = asked->name[0] ? ln_hint_claim(e, asked->name, &there, &match) : NULL;
@@ -258,6 +260,8 @@ static void judge_relay(struct ln_engine *e, struct ln_finding *f, struct ln_tar
 	const struct ln_claim *c = f->claim;
 
 	*asked = (struct ln_target){.proto = IPPROTO_TCP, .depth = (uint8_t)(c->depth + 1)};
+	if (strncmp(c->detail, "UDP", 3) == 0) /* UDP ASSOCIATE of SOCKS5 */
+		asked->proto = IPPROTO_UDP;
 	asked->remote.port = c->port;
 	e->n_found = 0;
 	if (c->addr.family != 0) {

@@ -140,7 +140,16 @@ static void add_wire_lines(struct ln_alert *a, const struct ln_finding *f)
 	ln_buf_addf(&a->text, "\nWay: %s\n", ways[f->wire_why]);
 }
 
-/* "127.0.0.1:3128, PID 812 squid, HTTP proxy request" */
+static void add_request(struct ln_alert *a, const struct ln_claim *c)
+{
+	ln_buf_addf(&a->text, ", %s", ln_claim_text(c));
+	if (c->detail[0] != '\0') {
+		ln_buf_adds(&a->text, ": ");
+		add_words(a, c->detail);
+	}
+}
+
+/* "127.0.0.1:3128, PID 812 squid, HTTP proxy request: CONNECT" */
 static void add_via(struct ln_alert *a, const struct ln_finding *f)
 {
 	const struct ln_flow *flow = f->flow;
@@ -152,7 +161,7 @@ static void add_via(struct ln_alert *a, const struct ln_finding *f)
 		add_party(a, &flow->listener);
 	}
 	if (is_asked(f))
-		ln_buf_addf(&a->text, ", %s", ln_claim_text(f->claim));
+		add_request(a, f->claim);
 	ln_buf_addc(&a->text, '\n');
 }
 

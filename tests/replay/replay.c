@@ -105,6 +105,30 @@ static void add_beside(struct ln_buf *out, const struct ln_finding *f)
 		add_party(out, "by", f->other);
 }
 
+/* "tls/0:www.example.net,ech alpn=h2 …"; what it is claimed of, when that is not the flow's end. */
+static void add_claim(struct ln_buf *out, const struct ln_finding *f)
+{
+	const struct ln_claim *c = f->claim;
+	char text[LN_ADDR_TEXT_MAX];
+
+	if (!c)
+		return;
+	ln_buf_addf(out, " %s/%u", ln_layer_text(c->layer), c->depth);
+	if (c->addr.family != 0)
+		ln_buf_addf(out, ":%s", ln_addr_format(&c->addr, text));
+	else if (c->has_name)
+		ln_buf_addf(out, ":%s", c->name[0] ? c->name : "?");
+	if (c->port != 0)
+		ln_buf_addf(out, ":%u", c->port);
+	if (c->ech)
+		ln_buf_adds(out, ",ech");
+	if (c->alpn[0] != '\0')
+		ln_buf_addf(out, " alpn=%s", c->alpn);
+	add_quoted(out, "detail=", c->detail[0] ? c->detail : NULL);
+	if (f->notice)
+		ln_buf_adds(out, " notice");
+}
+
 /* Where the process is. */
 static void add_where(struct ln_buf *out, const struct ln_finding *f)
 {
@@ -191,6 +215,7 @@ static void on_finding(const struct ln_finding *f, void *user)
 	if (f->kind == LN_FINDING_NAME)
 		add_name(out, f);
 	add_title(out, f);
+	add_claim(out, f);
 	add_beside(out, f);
 	add_flow(out, f);
 	add_names(out, "names", f->names, f->n_names);

@@ -157,6 +157,87 @@ static void test_wire(void **state)
 	assert_has(text(), "\nWay: MPTCP subflow\n");
 }
 
+static struct ln_claim claim;
+static struct ln_target target;
+
+static void be_claim(enum ln_layer layer, const char *name, const char *permitted)
+{
+	finding.kind = LN_FINDING_CLAIM;
+	finding.claim = &claim;
+	finding.target = &target;
+	claim = (struct ln_claim){.layer = layer, .has_name = true};
+	snprintf(claim.name, sizeof(claim.name), "%s", name);
+	target = (struct ln_target){.proto = IPPROTO_TCP, .remote = flow.remote};
+	snprintf(target.name, sizeof(target.name), "%s", permitted);
+	if (permitted[0] != '\0')
+		target.rule = &rule;
+}
+
+static void test_name_mismatch(void **state)
+{
+	struct ln_name_evidence name = named("api.example.com", LN_NAME_ANSWER);
+
+	be_claim(LN_LAYER_TLS, "www.evil.example", "api.example.com");
+	finding.title = LN_TITLE_MISMATCH;
+	finding.subject = "www.evil.example at 104.28.14.6:443";
+	finding.names = &name;
+	finding.n_names = 1;
+	assert_has(text(), "[!] NAME MISMATCH\nTimestamp: ");
+	assert_has(text(), "\nDestination: 104.28.14.6:443 (resolved: api.example.com)\nAction: ");
+	assert_has(text(), "\nRule Matched: NONE - Connection not in allow-list.\n"
+			   "Claimed: www.evil.example (TLS SNI)\n"
+			   "Permitted as: api.example.com (policy line 3)\nProtocol: TCP\n");
+	claim.name[0] = '\0';
+	claim.ech = true;
+	assert_has(text(), "\nClaimed: unreadable (TLS SNI, outer name (ECH))\n");
+	/* Inside of a tunnel. */
+	be_claim(LN_LAYER_HTTP, "www.evil.example", "api.example.com");
+	claim.depth = target.depth = 1;
+	target.remote = (struct ln_endpoint){.port = 80};
+	flow.listener = (struct ln_party){.pid = 812, .comm = "sq\033uid"};
+	assert_has(text(), "\nDestination: api.example.com:80 (resolved: by the relay)\n");
+	assert_has(text(), "\nClaimed: www.evil.example (HTTP Host)\nPermitted as: "
+			   "api.example.com (policy line 3)\nVia: 104.28.14.6:443, PID 812 "
+			   "sq\\x1buid\nProtocol: TCP\n");
+	finding.kind = LN_FINDING_REPEATS;
+	finding.flow = NULL;
+	finding.count = 2;
+	assert_has(text(), "[!] REPEATED 2 times: NAME MISMATCH, www.evil.example at "
+			   "104.28.14.6:443, last by ");
+}
+
+static void test_destination_behind_a_relay(void **state)
+{
+	struct ln_name_evidence name = named("www.evil.example", LN_NAME_ANSWER);
+
+	be_claim(LN_LAYER_HTTP_PROXY, "www.evil.example", "");
+	snprintf(target.name, sizeof(target.name), "www.evil.example");
+	snprintf(claim.detail, sizeof(claim.detail), "CONNECT");
+	target.depth = 1;
+	target.remote = (struct ln_endpoint){.port = 443};
+	finding.title = LN_TITLE_RELAY;
+	finding.subject = "for repeats";
+	assert_has(text(), "[!] UNEXPECTED DESTINATION BEHIND RELAY\n");
+	assert_has(text(), "\nDestination: www.evil.example:443 (resolved: by the relay)\n");
+	assert_has(text(), "\nVia: 104.28.14.6:443, HTTP proxy request: CONNECT\nProtocol: TCP\n");
+	target.name[0] = '\0';
+	assert_has(text(), "\nDestination: unreadable:443 (resolved: by the relay)\n");
+	assert_true(ln_endpoint_parse("192.0.2.7:22", 0, &target.remote));
+	claim.layer = LN_LAYER_SOCKS5;
+	finding.names = &name;
+	finding.n_names = 1;
+	assert_has(text(), "\nDestination: 192.0.2.7:22 (resolved: www.evil.example)\n");
+	assert_has(text(), "\nVia: 104.28.14.6:443, SOCKS5: CONNECT\n");
+}
+
+static void test_notice(void **state)
+{
+	finding.subject = "it\nspeaks";
+	ln_buf_reset(&alert.text);
+	ln_alert_notice(&alert, &finding);
+	assert_string_equal(ln_buf_text(&alert.text), "linnet: it\\nspeaks\n");
+}
+
 static void test_evidence_is_told(void **state)
 {
 	struct ln_name_evidence names[6] = {
@@ -289,6 +370,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_sockets_that_change_hands, begin, end),
 	    cmocka_unit_test_setup_teardown(test_inbound, begin, end),
 	    cmocka_unit_test_setup_teardown(test_wire, begin, end),
+	    cmocka_unit_test_setup_teardown(test_name_mismatch, begin, end),
+	    cmocka_unit_test_setup_teardown(test_destination_behind_a_relay, begin, end),
+	    cmocka_unit_test_setup_teardown(test_notice, begin, end),
 	    cmocka_unit_test_setup_teardown(test_evidence_is_told, begin, end),
 	    cmocka_unit_test_setup_teardown(test_where_the_process_is, begin, end),
 	    cmocka_unit_test_setup_teardown(test_a_unix_rule_has_no_port, begin, end),

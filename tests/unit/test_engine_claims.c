@@ -402,6 +402,28 @@ static void test_what_is_asked_of_a_relay(void **state)
 	stop(f);
 }
 
+/* SOCKS can ask for more than connections. */
+static void test_other_requests_of_a_relay(void **state)
+{
+	struct fixture *f = start_claims();
+	struct ln_flow flow = opened(f, PROXY);
+	struct ln_claim c = claim_of(LN_LAYER_SOCKS5, NULL);
+
+	snprintf(c.detail, sizeof(c.detail), "UDP ASSOCIATE");
+	assert_true(ln_addr_parse("203.0.113.9", &c.addr)); /* listed for TCP alone */
+	c.port = 53;
+	claim(f, &flow, &c);
+	assert_string_equal(f->last.title, "UNEXPECTED DESTINATION BEHIND RELAY");
+	c = claim_of(LN_LAYER_SOCKS5, "api.example.com");
+	snprintf(c.detail, sizeof(c.detail), "RESOLVE");
+	claim(f, &flow, &c);
+	assert_int_equal(f->last.verdict, LN_VERDICT_EXPECTED);
+	c = claim_of(LN_LAYER_SOCKS5, "data.evil.example");
+	claim(f, &flow, &c);
+	assert_string_equal(f->last.title, "UNEXPECTED DESTINATION BEHIND RELAY");
+	stop(f);
+}
+
 /* The resolver is trusted for what goes to it directly; nobody reads what a relay is told. */
 static void test_a_resolver_behind_a_relay(void **state)
 {
@@ -534,6 +556,7 @@ int main(void)
 	    cmocka_unit_test(test_ech_hides_no_other_site),
 	    cmocka_unit_test(test_protocols_that_are_foreign_on_their_port),
 	    cmocka_unit_test(test_what_is_asked_of_a_relay),
+	    cmocka_unit_test(test_other_requests_of_a_relay),
 	    cmocka_unit_test(test_a_resolver_behind_a_relay),
 	    cmocka_unit_test(test_names_inside_of_a_tunnel),
 	    cmocka_unit_test(test_a_relay_that_is_not_listed),

@@ -166,6 +166,61 @@ static void test_wire_record(void **state)
 	json_decref(r);
 }
 
+static void test_claim_record(void **state)
+{
+	struct ln_rule rule = {.text = (char *)"api.example.com", .line = 3};
+	struct ln_claim claim = {.layer = LN_LAYER_TLS, .depth = 1, .has_name = true, .ech = true};
+	struct ln_target target = {.rule = &rule, .depth = 1, .remote.port = 443};
+	json_t *r;
+
+	snprintf(claim.name, sizeof(claim.name), "www.evil.example");
+	snprintf(claim.alpn, sizeof(claim.alpn), "h2\033");
+	snprintf(target.name, sizeof(target.name), "api.example.com");
+	flow.listener = (struct ln_party){.pid = 812, .comm = "squid"};
+	finding.kind = LN_FINDING_CLAIM;
+	finding.title = LN_TITLE_MISMATCH;
+	finding.subject = "in words";
+	finding.claim = &claim;
+	finding.target = &target;
+	r = logged();
+	assert_text(r, "type", "claim");
+	assert_text(r, "title", "NAME MISMATCH");
+	assert_text(r, "remote.ip", "104.28.14.6");
+	assert_text(r, "layer", "tls");
+	assert_number(r, "depth", 1);
+	assert_true(json_is_true(field(r, "has_name")));
+	assert_text(r, "claimed.name", "www.evil.example");
+	assert_null_field(r, "claimed.ip");
+	assert_number(r, "claimed.port", 0);
+	assert_text(r, "alpn", "h2\033");
+	assert_true(json_is_true(field(r, "ech")));
+	assert_null_field(r, "detail");
+	assert_text(r, "target.name", "api.example.com");
+	assert_null_field(r, "target.ip");
+	assert_number(r, "target.port", 443);
+	assert_number(r, "target.relays", 1);
+	assert_number(r, "target.rule.line", 3);
+	assert_text(r, "target.rule.name", "api.example.com");
+	assert_number(r, "listener.pid", 812);
+	assert_text(r, "subject", "in words");
+	assert_true(json_is_false(field(r, "notice")));
+	json_decref(r);
+	claim = (struct ln_claim){.layer = LN_LAYER_SOCKS5, .port = 22};
+	snprintf(claim.detail, sizeof(claim.detail), "CONNECT");
+	assert_true(ln_addr_parse("192.0.2.7", &claim.addr));
+	target = (struct ln_target){.remote = {.addr = claim.addr, .port = 22}, .depth = 1};
+	finding.title = NULL;
+	finding.notice = true;
+	r = logged();
+	assert_null_field(r, "claimed.name");
+	assert_text(r, "claimed.ip", "192.0.2.7");
+	assert_text(r, "detail", "CONNECT");
+	assert_text(r, "target.ip", "192.0.2.7");
+	assert_null_field(r, "target.rule");
+	assert_true(json_is_true(field(r, "notice")));
+	json_decref(r);
+}
+
 static void test_channel_record(void **state)
 {
 	struct ln_channel c = {.kind = LN_CHANNEL_UNIX_SOCKET,
@@ -541,6 +596,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_flow_record, setup),
 	    cmocka_unit_test_setup(test_who_and_where, setup),
 	    cmocka_unit_test_setup(test_wire_record, setup),
+	    cmocka_unit_test_setup(test_claim_record, setup),
 	    cmocka_unit_test_setup(test_channel_record, setup),
 	    cmocka_unit_test_setup(test_tamper_record, setup),
 	    cmocka_unit_test_setup(test_allowed_flow_record, setup),
