@@ -394,7 +394,7 @@ static void notice_protocol(struct ln_engine *e, struct ln_finding *f)
 static void judge(struct ln_engine *e, struct ln_finding *f, struct ln_target *relayed)
 {
 	const struct ln_claim *c = f->claim;
-	bool is_news;
+	bool is_news = false;
 
 	if (is_relay(c)) {
 		judge_relay(e, f, relayed);
@@ -405,8 +405,11 @@ static void judge(struct ln_engine *e, struct ln_finding *f, struct ln_target *r
 	}
 	find_names(e, f->agent, &f->target->remote.addr);
 	judge_name(e, f);
-	is_news = learn_name(e, f);
-	find_names(e, f->agent, &f->target->remote.addr); /* what it found before is gone */
+	/* Another name of a permitted site tells nobody anything. */
+	if (f->title || !is_by_name(f->target)) {
+		is_news = learn_name(e, f);
+		find_names(e, f->agent, &f->target->remote.addr); /* the ones before are gone */
+	}
 	if (f->title)
 		return;
 	if (is_news && f->verdict == LN_VERDICT_UNEXPECTED)
