@@ -140,6 +140,7 @@ static void follow_chain(struct walk *w)
 		link->used = true;
 		memcpy(msg->chain[n], link->target, LN_NAME_MAX);
 		w->ttl_s[n + 1] = LN_MIN(w->ttl_s[n], link->ttl_s);
+		msg->chain_ttl_s[n] = w->ttl_s[n + 1];
 		name = msg->chain[n];
 		msg->n_chain++;
 	}

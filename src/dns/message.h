@@ -61,6 +61,7 @@ struct ln_dns_message {
 	struct ln_addr reverse;      /* the address that a PTR question is about; family 0: none */
 	size_t n_chain;
 	char chain[LN_DNS_CHAIN_MAX][LN_NAME_MAX]; /* aliases in order, canonical */
+	uint32_t chain_ttl_s[LN_DNS_CHAIN_MAX];    /* the smallest up to it */
 	size_t n_addrs;
 	struct ln_dns_addr addrs[LN_DNS_ADDRS_MAX];
 	/* HTTPS and SVCB: other hosts that do the service. PTR: what `reverse` is called. */

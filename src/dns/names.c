@@ -383,7 +383,13 @@ struct candidate {
 	bool over;
 };
 
-/* Granting ones first, then newest first; the rest only makes the order total. */
+static size_t chain_length(const struct candidate *c)
+{
+	return c->entry->chain ? strlen(c->entry->chain) : 0;
+}
+
+/* Granting ones first, then newest first. Of one answer that was learned for several names the one
+ * from which most aliases lead here: it was asked for first. The rest makes the order total. */
 static int compare_candidates(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
@@ -392,6 +398,8 @@ static int compare_candidates(const void *a, const void *b)
 		return x->grants ? -1 : 1;
 	if (x->entry->seen_ns != y->entry->seen_ns)
 		return x->entry->seen_ns > y->entry->seen_ns ? -1 : 1;
+	if (chain_length(x) != chain_length(y))
+		return chain_length(x) > chain_length(y) ? -1 : 1;
 	if (x->entry->source != y->entry->source)
 		return x->entry->source < y->entry->source ? -1 : 1;
 	return strcmp(x->entry->name, y->entry->name);
