@@ -43,8 +43,9 @@ int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret)
 	e->tree = ln_tree_new(PROCESSES_MAX);
 	e->names = ln_names_new(NAMES_MAX + ln_policy_rules(config->policy),
 				ln_policy_grace_ns(config->policy));
+	e->aliases = ln_aliases_new(LN_ALIASES_MAX, ln_policy_grace_ns(config->policy));
 	e->cgroups = ln_cgroups_new(LN_CGROUPS_MAX);
-	if (copy_config(e, config) < 0 || !e->tree || !e->names || !e->cgroups) {
+	if (copy_config(e, config) < 0 || !e->tree || !e->names || !e->aliases || !e->cgroups) {
 		ln_engine_free(&e);
 		return -ENOMEM;
 	}
@@ -66,6 +67,7 @@ void ln_engine_free(struct ln_engine **engine)
 	ln_destinations_done(&e->destinations);
 	ln_tree_free(&e->tree);
 	ln_names_free(&e->names);
+	ln_aliases_free(&e->aliases);
 	ln_cgroups_free(&e->cgroups);
 	ln_buf_done(&e->reason);
 	ln_buf_done(&e->hint);

@@ -7,6 +7,7 @@
 #include "base/heap.h"
 #include "base/macros.h"
 #include "destinations.h"
+#include "dns/aliases.h"
 #include "dns/message.h"
 #include "engine.h"
 
@@ -39,6 +40,7 @@
 #define LN_TAMPERS_MAX       16
 #define LN_READINGS_MAX      4096
 #define LN_READING_BYTES     (16u << 20) /* of all of them */
+#define LN_ALIASES_MAX       16384
 
 /* What may come in a flood: LN_ALERTS_PER_S a second are told one by one, the rest as a count. */
 enum ln_fold_kind {
@@ -86,11 +88,12 @@ struct ln_engine {
 	ln_finding_fn on_finding;
 	void *user;
 
-	uint64_t now_ns, wall_ns;   /* never goes back */
-	struct ln_tree *tree;       /* owned */
-	struct ln_names *names;     /* owned */
-	struct ln_cgroups *cgroups; /* owned */
-	uint64_t names_evicted;     /* as last looked at */
+	uint64_t now_ns, wall_ns;                /* never goes back */
+	struct ln_tree *tree;                    /* owned */
+	struct ln_names *names;                  /* owned */
+	struct ln_cgroups *cgroups;              /* owned */
+	struct ln_aliases *aliases;              /* owned */
+	uint64_t names_evicted, aliases_evicted; /* as last looked at */
 	uint64_t processes_refused, cgroups_evicted;
 
 	struct ln_open_flow *open_flows;    /* owned; oldest first */
@@ -115,6 +118,9 @@ struct ln_engine {
 	/* Reused from event to event. */
 	struct ln_name_evidence found[2 * LN_NAMES_PER_ADDR];
 	size_t n_found;
+	/* Names that lead to the one that an answer is about; that one first. */
+	struct ln_alias leads[1 + LN_ALIASES_PER_TARGET];
+	size_t n_leads;
 	struct ln_name_evidence named[2 * LN_NAMES_PER_ADDR];
 	struct ln_addr answers[LN_DNS_ADDRS_MAX];
 	struct ln_buf reason, hint, subject, same;
@@ -224,6 +230,10 @@ void ln_questions_done(struct ln_engine *e);
 bool ln_dns_stream_take(struct ln_engine *e, const struct ln_event *ev);
 void ln_dns_stream_end(struct ln_engine *e, const struct ln_event *ev); /* FLOW_CLOSE */
 void ln_dns_streams_done(struct ln_engine *e);
+
+/* learn.c */
+void ln_learn_answer(struct ln_engine *e, const struct ln_finding *f,
+		     const struct ln_dns_message *msg);
 
 /* qname.c */
 struct ln_name_judgement {

@@ -46,6 +46,19 @@ static bool is_resolver_chatter(const char *name)
 	return ln_name_under(name, "localhost");
 }
 
+/* A resolver library that got "a CNAME b" asks for b. What it asks for then was said by a trusted
+ * resolver, so it carries nothing out. */
+static bool judge_alias(struct ln_engine *e, uint32_t agent, const char *name,
+			struct ln_name_judgement *ret)
+{
+	ret->reason = "alias of a covered name";
+	e->n_leads =
+	    ln_aliases_find(e->aliases, agent, name, e->now_ns, e->leads, LN_ARRAY_SIZE(e->leads));
+	for (size_t i = 0; i < e->n_leads && !ret->rule; i++)
+		ret->rule = ln_policy_covers_name(e->policy, e->leads[i].name);
+	return ret->rule;
+}
+
 static bool judge_plain(struct ln_engine *e, uint32_t agent, const char *name,
 			struct ln_name_judgement *ret)
 {
@@ -53,7 +66,9 @@ static bool judge_plain(struct ln_engine *e, uint32_t agent, const char *name,
 
 	ret->reason = "the name is covered";
 	ret->rule = ln_policy_covers_name(e->policy, name);
-	if (ret->rule)
+	if (!ret->rule)
+		ret->rule = ln_policy_covers_name(e->policy, ln_dns_host_of(name));
+	if (ret->rule || judge_alias(e, agent, ln_dns_host_of(name), ret))
 		return true;
 	ret->reason = "resolver chatter";
 	if (is_resolver_chatter(name))

@@ -178,32 +178,6 @@ static void take_question(struct ln_engine *e, const struct ln_event *ev,
 	ln_engine_emit(e, &f);
 }
 
-/* A message that failed, or could not be read, has no addresses. */
-static void learn(struct ln_engine *e, const struct ln_finding *f, const struct ln_dns_message *msg)
-{
-	struct ln_name_evidence evidence = {
-	    .source = f->trusted ? LN_NAME_ANSWER : LN_NAME_UNTRUSTED,
-	    .grants = f->trusted,
-	    .pid = f->pid,
-	    .seen_ns = e->now_ns,
-	};
-	struct ln_chain chain;
-
-	memcpy(evidence.name, msg->qname, sizeof(evidence.name));
-	for (size_t i = 0; i < msg->n_addrs; i++) {
-		uint32_t ttl_s = msg->addrs[i].ttl_s;
-		uint32_t life_s = LN_MIN(LN_MAX(ttl_s, LN_TTL_MIN_S), LN_TTL_MAX_S);
-
-		ln_chain_start(&chain);
-		ln_dns_chain_to(msg, &msg->addrs[i], &chain);
-		evidence.chain = chain.text;
-		evidence.ttl_s = ttl_s;
-		evidence.expires_ns = e->now_ns + life_s * LN_NS_PER_S;
-		ln_engine_add_name(e, f->agent, &msg->addrs[i].addr, &evidence);
-		e->answers[i] = msg->addrs[i].addr;
-	}
-}
-
 /* What the resolver was asked for, though something in it may not belong: that counts for nothing.
  * After any other forgery the true answer may still come. */
 static bool is_the_answer(enum ln_forgery forgery)
@@ -245,7 +219,9 @@ static void take_answer(struct ln_engine *e, const struct ln_event *ev,
 	f.rcode = msg->rcode;
 	if (!f.trusted)
 		f.reason = ungranted(error);
-	learn(e, &f, msg);
+	ln_learn_answer(e, &f, msg);
+	for (size_t i = 0; i < msg->n_addrs; i++)
+		e->answers[i] = msg->addrs[i].addr;
 	f.answers = e->answers;
 	f.n_answers = msg->n_addrs;
 	if (f.forgery != LN_FORGERY_NONE)

@@ -63,6 +63,50 @@ static int find_type(const char *name, struct ln_error *err, uint16_t *ret)
 			    name);
 }
 
+/* One parameter: "ipv4hint=192.0.2.1,192.0.2.2". */
+static int put_hints(struct writer *w, char *text, struct ln_error *err)
+{
+	char *list = strchr(text, '='), *at, *addr;
+	uint8_t family = strncmp(text, "ipv4hint=", 9) == 0 ? 4 : 6;
+	struct ln_addr parsed;
+	uint8_t *len_at;
+	size_t len;
+
+	if (!list || (family == 6 && strncmp(text, "ipv6hint=", 9) != 0))
+		return ln_error_set(err, EINVAL, "\"%s\" is no hint", text);
+	put16(w, family == 4 ? 4 : 6);
+	len_at = w->at;
+	put16(w, 0);
+	for (addr = strtok_r(list + 1, ",", &at); addr; addr = strtok_r(NULL, ",", &at)) {
+		if (!ln_addr_parse(addr, &parsed) || parsed.family != family)
+			return ln_error_set(err, EINVAL, "\"%s\" is no such hint", addr);
+		put(w, parsed.bytes, family == 4 ? 4 : 16);
+	}
+	len = (size_t)(w->at - len_at) - 2;
+	if (!w->full)
+		memcpy(len_at, (uint8_t[]){(uint8_t)(len >> 8), (uint8_t)len}, 2);
+	return 0;
+}
+
+/* RFC 9460 in short: "1 svc.test ipv4hint=192.0.2.1", "0 pool.test", "1 ." */
+static int put_service(struct writer *w, const char *data, struct ln_error *err)
+{
+	char text[512], *at, *word;
+	int r;
+
+	if ((size_t)snprintf(text, sizeof(text), "%s", data) >= sizeof(text))
+		return ln_error_set(err, EMSGSIZE, "the record is too long");
+	word = strtok_r(text, " ", &at);
+	put16(w, word ? (unsigned int)strtoul(word, NULL, 10) : 0);
+	word = strtok_r(NULL, " ", &at);
+	if (!word)
+		return ln_error_set(err, EINVAL, "write a priority, a target and hints");
+	r = put_name(w, strcmp(word, ".") == 0 ? "" : word, err);
+	while (r == 0 && (word = strtok_r(NULL, " ", &at)) != NULL)
+		r = put_hints(w, word, err);
+	return r;
+}
+
 static int put_data(struct writer *w, uint16_t type, const char *data, struct ln_error *err)
 {
 	uint8_t *len_at = w->at;
@@ -77,6 +121,8 @@ static int put_data(struct writer *w, uint16_t type, const char *data, struct ln
 		put(w, addr.bytes, addr.family == 4 ? 4 : 16);
 	} else if (type == LN_DNS_CNAME || type == LN_DNS_PTR) {
 		r = put_name(w, data, err);
+	} else if (type == LN_DNS_HTTPS || type == LN_DNS_SVCB) {
+		r = put_service(w, data, err);
 	} else {
 		put(w, data, strlen(data));
 	}
