@@ -58,7 +58,7 @@ static void add_evidence(struct ln_buf *b, const struct ln_finding *f,
 	LN_JSON_KEY(b, "age");
 	add_seconds(b, LN_MIN(e->seen_ns, f->time_ns), f->time_ns);
 	LN_JSON_KEY(b, "expires_in");
-	if (e->expires_ns == UINT64_MAX)
+	if (e->expires_ns == UINT64_MAX || ln_name_source_is_claim(e->source))
 		LN_JSON_ADD(b, "null");
 	else
 		add_seconds(b, f->time_ns, e->expires_ns);
