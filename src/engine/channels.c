@@ -11,6 +11,8 @@
 #include "policy/pattern.h"
 #include "words.h"
 
+#define PORT_MDNS 5353
+
 /* It writes the subject (e->subject) and what makes another one the same (e->same), and sets
  * verdict, title and reason. Verdict NONE, no title: only logged. */
 typedef void (*judge_fn)(struct ln_engine *e, const struct ln_channel *c, struct ln_finding *f);
@@ -212,12 +214,14 @@ static void judge_listen(struct ln_engine *e, const struct ln_channel *c, struct
 {
 	const struct ln_flow none = {0}, *flow = c->flow ? c->flow : &none;
 	const struct ln_endpoint *local = &flow->local;
+	bool dns = local->port == LN_PORT_DNS &&
+		   (flow->proto == IPPROTO_UDP || flow->proto == IPPROTO_TCP);
 	char text[LN_ENDPOINT_TEXT_MAX];
 
 	ln_buf_addf(&e->subject, "listening on %s/", ln_endpoint_format(local, text));
 	add_protocol(&e->subject, flow->proto);
 	ln_buf_adds(&e->same, ln_buf_text(&e->subject));
-	if (ln_addr_is_loopback(&local->addr)) {
+	if (!dns && ln_addr_is_loopback(&local->addr)) {
 		f->reason = "listens on loopback only";
 		return;
 	}
@@ -226,7 +230,14 @@ static void judge_listen(struct ln_engine *e, const struct ln_channel *c, struct
 		f->verdict = LN_VERDICT_EXPECTED;
 		return;
 	}
-	tell(f, LN_TITLE_INBOUND, "Listening port not in expected_inbound.");
+	if (flow->proto == IPPROTO_UDP && local->port == PORT_MDNS) {
+		f->reason = "mDNS: libraries listen there for names of the local network";
+		return;
+	}
+	if (dns)
+		tell(f, "DNS SERVER", "Agent can answer its own questions for names.");
+	else
+		tell(f, LN_TITLE_INBOUND, "Listening port not in expected_inbound.");
 	f->hint = ln_hint_inbound(e, flow->proto, local->port, NULL);
 }
 

@@ -435,6 +435,7 @@ void ln_claims_take(struct ln_engine *e, const struct ln_event *ev, const struct
 	f.rule = at.rule;
 	f.rule_name = is_by_name(&at) ? at.name : NULL;
 	judge(e, &f, relayed);
+	ln_dns_ways_claim(e, &f);
 	if (!f.title)
 		f.reason = ln_judge_reason(e, &flow, f.verdict, f.rule, false);
 	f.names = e->found;

@@ -59,6 +59,21 @@ struct ln_target {
 	uint8_t proto;
 	uint8_t depth; /* relays on the way; 0: the flow itself */
 };
+/* How names are asked for, where it is not by the agent's own resolvers. */
+enum ln_dns_way {
+	LN_DNS_WAY_NONE,
+	LN_DNS_WAY_PLAIN,
+	LN_DNS_WAY_DOT,
+	LN_DNS_WAY_DOQ,
+	LN_DNS_WAY_DOH,
+	LN_DNS_WAY_MDNS,
+	LN_DNS_WAY_LLMNR,
+	LN_DNS_WAY_NETBIOS,
+	LN_DNS_WAY_COUNT,
+};
+const char *ln_dns_way_text(enum ln_dns_way w);  /* "none", "dns", "dot", … */
+const char *ln_dns_way_words(enum ln_dns_way w); /* for people; NULL: none */
+
 /* Why a DNS answer cannot be what it says. */
 enum ln_forgery {
 	LN_FORGERY_NONE,
@@ -103,7 +118,8 @@ struct ln_finding {
 	const struct ln_claim *claim;     /* CLAIM */
 	const struct ln_target *target;   /* CLAIM: what is asked of a relay; of other layers
 					   * the place of which they claim a name */
-	bool notice;                      /* CLAIM: `subject` is news for people, but no alert */
+	enum ln_dns_way dns_way;          /* FLOW_*, CLAIM */
+	bool notice;      /* FLOW_OPEN, CLAIM: `subject` is news for people, but no alert */
 	uint64_t held_ns; /* FLOW_OPEN: how long it waited for linnet's own look-ups; 0 not */
 	const struct ln_party *other; /* TAMPER: who did it; pid 0 unknown */
 	const char *subject; /* CHANNEL, CLAIM, TAMPER: what it is about, in words; REPEATS of them

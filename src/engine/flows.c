@@ -124,6 +124,7 @@ static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_even
 		f->title = title_of(f->flow, j->verdict);
 	if (f->title)
 		tell_violation(e, f, &j->match);
+	ln_dns_ways_flow(e, f);
 	ln_engine_emit(e, f);
 }
 

@@ -101,6 +101,7 @@ static struct special special_of(const struct ln_flow *flow)
 	case LN_PLACE_LINK_LOCAL:
 		return (struct special){"link-local: a machine or service next to this one", false};
 	case LN_PLACE_PRIVATE:
+	case LN_PLACE_RESOLVER:
 		break;
 	}
 	if (flow->remote.port == 53)

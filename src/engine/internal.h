@@ -235,6 +235,11 @@ void ln_dns_streams_done(struct ln_engine *e);
 void ln_learn_answer(struct ln_engine *e, const struct ln_finding *f,
 		     const struct ln_dns_message *msg);
 
+/* dns_ways.c: both set dns_way, and a notice where it is news */
+void ln_dns_ways_flow(struct ln_engine *e, struct ln_finding *f);
+void ln_dns_ways_claim(struct ln_engine *e, struct ln_finding *f); /* after it was judged */
+enum ln_dns_way ln_dns_way_of_flow(const struct ln_engine *e, const struct ln_flow *flow);
+
 /* qname.c */
 struct ln_name_judgement {
 	bool covered;

@@ -30,6 +30,28 @@ static const struct {
      {LN_PLACE_CLOUD, "cloud credentials of a container"}},
     {{V4(168, 63, 129, 16), 32}, {LN_PLACE_CLOUD, "cloud platform service"}}, /* Azure */
 
+    {{V4(1, 1, 1, 1), 32}, {LN_PLACE_RESOLVER, "public DNS resolver (Cloudflare)"}},
+    {{V4(1, 0, 0, 1), 32}, {LN_PLACE_RESOLVER, "public DNS resolver (Cloudflare)"}},
+    {{V6(0x26, 0x06, 0x47, 0, 0x47, 0, [14] = 0x11), 120},
+     {LN_PLACE_RESOLVER, "public DNS resolver (Cloudflare)"}},
+    {{V6(0x26, 0x06, 0x47, 0, 0x47, 0, [14] = 0x10), 120},
+     {LN_PLACE_RESOLVER, "public DNS resolver (Cloudflare)"}},
+    {{V4(8, 8, 8, 8), 32}, {LN_PLACE_RESOLVER, "public DNS resolver (Google)"}},
+    {{V4(8, 8, 4, 4), 32}, {LN_PLACE_RESOLVER, "public DNS resolver (Google)"}},
+    {{V6(0x20, 0x01, 0x48, 0x60, 0x48, 0x60, [14] = 0x88, 0x88), 128},
+     {LN_PLACE_RESOLVER, "public DNS resolver (Google)"}},
+    {{V6(0x20, 0x01, 0x48, 0x60, 0x48, 0x60, [14] = 0x88, 0x44), 128},
+     {LN_PLACE_RESOLVER, "public DNS resolver (Google)"}},
+    {{V4(9, 9, 9, 8), 29}, {LN_PLACE_RESOLVER, "public DNS resolver (Quad9)"}},
+    {{V4(149, 112, 112, 112), 32}, {LN_PLACE_RESOLVER, "public DNS resolver (Quad9)"}},
+    {{V6(0x26, 0x20, 0, 0xfe), 48}, {LN_PLACE_RESOLVER, "public DNS resolver (Quad9)"}},
+    {{V4(208, 67, 222, 222), 32}, {LN_PLACE_RESOLVER, "public DNS resolver (OpenDNS)"}},
+    {{V4(208, 67, 220, 220), 32}, {LN_PLACE_RESOLVER, "public DNS resolver (OpenDNS)"}},
+    {{V6(0x26, 0x20, 0x01, 0x19, 0, 0x35), 96},
+     {LN_PLACE_RESOLVER, "public DNS resolver (OpenDNS)"}},
+    {{V4(94, 140, 14, 14), 31}, {LN_PLACE_RESOLVER, "public DNS resolver (AdGuard)"}},
+    {{V4(94, 140, 15, 15), 32}, {LN_PLACE_RESOLVER, "public DNS resolver (AdGuard)"}},
+
     {{V4(127), 8}, {LN_PLACE_LOOPBACK, "loopback"}},
     {{V6([15] = 1), 128}, {LN_PLACE_LOOPBACK, "loopback"}},
     {{V4(0), 32}, {LN_PLACE_LOOPBACK, "this host"}}, /* Linux takes it for loopback */
@@ -60,16 +82,22 @@ static bool may_have_name(const struct ln_addr *addr)
 	uint8_t first = addr->bytes[0];
 
 	if (addr->family == 6)
-		return first == 0 || first >= 0xfc;
+		return first == 0 || first == 0x20 || first == 0x26 || first >= 0xfc;
 	switch (first) {
 	case 0:
+	case 1:
+	case 8:
+	case 9:
 	case 10:
+	case 94:
 	case 100:
 	case 127:
+	case 149:
 	case 168:
 	case 169:
 	case 172:
 	case 192:
+	case 208:
 		return true;
 	default:
 		return first >= 224;

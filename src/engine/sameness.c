@@ -19,6 +19,8 @@ enum ln_same_kind ln_same_kind_of(const struct ln_finding *f)
 {
 	if (f->kind == LN_FINDING_WIRE)
 		return LN_SAME_WIRE;
+	if (f->dns_way != LN_DNS_WAY_NONE && !f->title)
+		return LN_SAME_DNS_WAY;
 	if (f->kind == LN_FINDING_CLAIM)
 		return LN_SAME_CLAIM;
 	if (f->kind == LN_FINDING_DNS_ANSWER)
@@ -99,6 +101,12 @@ size_t ln_same_key_make(enum ln_same_kind kind, const struct ln_finding *f,
 	case LN_SAME_GROUP:
 		ret->proto = 0;
 		len = put_bytes(ret, group_of(f->query), strlen(group_of(f->query)));
+		break;
+	case LN_SAME_DNS_WAY:
+		put_endpoint(ret, f->target ? &f->target->remote : &f->flow->remote);
+		ret->proto = (uint8_t)f->dns_way;
+		if (f->target && f->target->remote.addr.family == 0)
+			len = put_bytes(ret, f->target->name, strlen(f->target->name));
 		break;
 	case LN_SAME_FORGED:
 		ret->proto = (uint8_t)f->forgery;

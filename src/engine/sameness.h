@@ -15,13 +15,14 @@ enum ln_same_kind {
 	LN_SAME_NAME,       /* of a DNS query */
 	LN_SAME_GROUP,      /* by the last two labels of such a name */
 	LN_SAME_UNREADABLE, /* by resolver */
+	LN_SAME_DNS_WAY,    /* by destination: a notice */
 	LN_SAME_FORGED,     /* by what is wrong with it, and the name */
 };
 
 /* `text` is as long as it is; no padding before it. */
 struct ln_same_key {
 	uint8_t kind;
-	uint8_t proto; /* CHANNEL: enum ln_channel_kind; FORGED: enum ln_forgery */
+	uint8_t proto; /* CHANNEL, FORGED, DNS_WAY: which */
 	uint16_t port;
 	uint32_t agent;
 	struct ln_addr addr;

@@ -91,6 +91,19 @@ const char *ln_wire_why_text(enum ln_wire_why w)
 	return (unsigned int)w < LN_WIRE_COUNT ? texts[w] : "unknown";
 }
 
+const char *ln_dns_way_text(enum ln_dns_way w)
+{
+	static const char *const texts[] = {
+	    [LN_DNS_WAY_NONE] = "none",   [LN_DNS_WAY_PLAIN] = "dns",
+	    [LN_DNS_WAY_DOT] = "dot",     [LN_DNS_WAY_DOQ] = "doq",
+	    [LN_DNS_WAY_DOH] = "doh",     [LN_DNS_WAY_MDNS] = "mdns",
+	    [LN_DNS_WAY_LLMNR] = "llmnr", [LN_DNS_WAY_NETBIOS] = "netbios",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_DNS_WAY_COUNT, "a text for each way");
+
+	return (unsigned int)w < LN_DNS_WAY_COUNT ? texts[w] : "unknown";
+}
+
 const char *ln_forgery_text(enum ln_forgery g)
 {
 	static const char *const texts[] = {

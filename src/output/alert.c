@@ -222,6 +222,8 @@ static void add_more(struct ln_alert *a, const struct ln_finding *f)
 		add_flow_lines(a, f);
 	if (f->place)
 		add_line(a, "Place", f->place);
+	if (f->dns_way != LN_DNS_WAY_NONE)
+		add_line(a, "DNS", ln_dns_way_words(f->dns_way));
 	if (f->wire)
 		add_wire_lines(a, f);
 	add_evidence(a, f);

@@ -145,6 +145,14 @@ static void add_hands(struct ln_buf *b, const struct ln_flow *flow)
 	add_party(b, &flow->listener);
 }
 
+static void add_dns_way(struct ln_buf *b, const struct ln_finding *f)
+{
+	if (f->dns_way == LN_DNS_WAY_NONE)
+		return;
+	LN_JSON_KEY(b, "dns");
+	ln_json_text(b, ln_dns_way_text(f->dns_way));
+}
+
 static void add_flow(struct ln_buf *b, const struct ln_finding *f)
 {
 	const struct ln_flow *flow = f->flow;
@@ -162,6 +170,7 @@ static void add_flow(struct ln_buf *b, const struct ln_finding *f)
 	add_hands(b, flow);
 	LN_JSON_KEY(b, "place");
 	ln_json_text(b, f->place);
+	add_dns_way(b, f);
 }
 
 static void add_count(struct ln_buf *b, bool known, uint64_t n)
@@ -410,6 +419,7 @@ static void add_claim(struct ln_buf *b, const struct ln_finding *f)
 	ln_json_text(b, f->subject);
 	LN_JSON_KEY(b, "notice");
 	ln_json_bool(b, f->notice);
+	add_dns_way(b, f);
 }
 
 static void add_tamper(struct ln_buf *b, const struct ln_finding *f)

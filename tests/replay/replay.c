@@ -223,6 +223,8 @@ static void on_finding(const struct ln_finding *f, void *user)
 	add_question(out, f);
 	add_where(out, f);
 	add_quoted(out, "place=", f->place);
+	if (f->dns_way != LN_DNS_WAY_NONE)
+		ln_buf_addf(out, " dns=%s", ln_dns_way_text(f->dns_way));
 	if (f->count)
 		ln_buf_addf(out, " count=%llu", (unsigned long long)f->count);
 	if (f->repeat_of)

@@ -90,6 +90,10 @@ static void test_listener_and_place(void **state)
 	assert_has(text(), "[!] UNEXPECTED OUTBOUND CONNECTION\n");
 	assert_has(text(), "\nProtocol: TCP\nListener: PID 812 'post\\x1bgres x'\nPlace: "
 			   "loopback\nAgent: ");
+	finding.dns_way = LN_DNS_WAY_DOT;
+	assert_has(text(),
+		   "\nPlace: loopback\nDNS: over TLS (DoT): the names that are asked for are "
+		   "not seen\nAgent: ");
 	flow.listener.pid = 0;
 	assert_has(text(), "\nListener: an unknown process 'post\\x1bgres x'\n");
 	flow.listener.comm[0] = '\0';
