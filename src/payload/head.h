@@ -25,6 +25,9 @@ struct ln_head {
 };
 
 int ln_http_read_head(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret);
+/* Whether bytes from `known` on can change that ln_http_read_head wants more; cheap, so that a head
+ * of a thousand lines is not read at each of its bytes. */
+bool ln_http_may_settle(const uint8_t *bytes, size_t known, size_t len);
 int ln_socks4_read_head(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret);
 int ln_socks5_read_head(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret);
 int ln_ssh_read_head(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret);

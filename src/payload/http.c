@@ -11,6 +11,7 @@
 #include "base/macros.h"
 
 #define METHOD_MAX 32
+#define BLANKS_MAX 256 /* bytes of empty lines before a request */
 
 struct text {
 	const char *at;
@@ -71,13 +72,18 @@ static bool take_line(struct text *rest, struct text *ret)
 	return true;
 }
 
+static bool is_line_end(char c)
+{
+	return c == '\r' || c == '\n';
+}
+
 /* Empty lines before a request do not count (RFC 9112, 2.2). 0: the method and a blank are there.
  */
 static int take_method(struct text *rest, struct text *ret)
 {
 	size_t n = 0;
 
-	while (rest->len > 0 && (rest->at[0] == '\r' || rest->at[0] == '\n')) {
+	for (int i = 0; i < BLANKS_MAX && rest->len > 0 && is_line_end(rest->at[0]); i++) {
 		rest->at++;
 		rest->len--;
 	}
@@ -330,4 +336,27 @@ int ln_http_read_head(const uint8_t *bytes, size_t len, bool cut, struct ln_head
 	h.len = len - rest.len;
 	*ret = h;
 	return 0;
+}
+
+bool ln_http_may_settle(const uint8_t *bytes, size_t known, size_t len)
+{
+	const uint8_t *end;
+	size_t first = 0;
+
+	if (known <= BLANKS_MAX + METHOD_MAX)
+		return true;
+	while (is_line_end((char)bytes[first])) /* not all of what was known: see take_method */
+		first++;
+	end = memchr(bytes + first, '\n', len - first);
+	if (!end || (size_t)(end - bytes) >= known)
+		return end != NULL;
+	for (size_t i = known; i < len; i++) {
+		end = memchr(bytes + i, '\n', len - i);
+		if (!end)
+			return false;
+		i = (size_t)(end - bytes);
+		if (bytes[i - 1] == '\n' || (bytes[i - 1] == '\r' && bytes[i - 2] == '\n'))
+			return true;
+	}
+	return false;
 }

@@ -20,6 +20,8 @@ struct ln_sniff {
 	uint8_t depth;
 	bool done;
 	bool requests;         /* HTTP requests follow, or nothing that is read */
+	size_t reader;         /* the one that wants more; those before it refused */
+	size_t known;          /* bytes that it has seen */
 	size_t consumed;       /* bytes of the heads that were read, and of bodies */
 	uint64_t skip;         /* bytes of a body that are passed over */
 	struct ln_claim *last; /* owned; of the head before; NULL: none */
@@ -97,15 +99,31 @@ static int read_tls(const uint8_t *bytes, size_t len, bool cut, struct ln_head *
 }
 
 /* No two protocols begin alike, so the first one that does not refuse is the one. */
-static int read_head(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret)
+static const struct {
+	int (*read)(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret);
+	bool (*may_settle)(const uint8_t *bytes, size_t known, size_t len); /* NULL: each byte */
+} readers[] = {
+    {read_tls, NULL},
+    {ln_socks4_read_head, NULL},
+    {ln_socks5_read_head, NULL},
+    {ln_ssh_read_head, NULL},
+    {ln_http_read_head, ln_http_may_settle},
+};
+
+/* Goes on with the reader that wanted more. */
+static int read_head(struct ln_sniff *s, const uint8_t *bytes, size_t len, bool cut,
+		     struct ln_head *ret)
 {
-	static int (*const readers[])(const uint8_t *, size_t, bool, struct ln_head *) = {
-	    read_tls, ln_socks4_read_head, ln_socks5_read_head, ln_ssh_read_head, ln_http_read_head,
-	};
+	for (; s->reader < LN_ARRAY_SIZE(readers); s->reader++, s->known = 0) {
+		int r;
 
-	for (size_t i = 0; i < LN_ARRAY_SIZE(readers); i++) {
-		int r = readers[i](bytes, len, cut, ret);
-
+		if (s->known > 0 && !cut && readers[s->reader].may_settle &&
+		    !readers[s->reader].may_settle(bytes, s->known, len))
+			r = -EAGAIN;
+		else
+			r = readers[s->reader].read(bytes, len, cut, ret);
+		if (r == -EAGAIN)
+			s->known = len;
 		if (r != -EBADMSG)
 			return r;
 	}
@@ -133,6 +151,8 @@ static void consume(struct ln_sniff *s, size_t len)
 {
 	ln_stream_consume(s->stream, len);
 	s->consumed += len;
+	s->reader = 0;
+	s->known = 0;
 }
 
 /* Tells a head, and makes ready for what follows it. False: nothing does. */
@@ -178,7 +198,7 @@ static bool read_stream(struct ln_sniff *s, ln_claim_fn fn, void *user)
 			return s->consumed < LN_SNIFF_MAX;
 		cut = s->consumed + len >= LN_SNIFF_MAX;
 		/* A later request that is cut says no less than the one that would be behind it. */
-		if (read_head(bytes, len, cut && !s->requests, &head) < 0)
+		if (read_head(s, bytes, len, cut && !s->requests, &head) < 0)
 			return !cut;
 		if (!tell(s, &head, fn, user))
 			return false;

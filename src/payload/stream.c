@@ -138,6 +138,8 @@ int ln_stream_put(struct ln_stream *s, uint32_t offset, const uint8_t *bytes, si
 	bool beyond = false;
 	int r = 0;
 
+	if (len == 0)
+		return 0;
 	if (start < 0) {
 		size_t before = (size_t)-start;
 

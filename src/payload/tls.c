@@ -8,6 +8,7 @@
 #define RECORD_HEADER    5
 #define RECORD_HANDSHAKE 0x16
 #define RECORD_MAX       16384 /* of plain text (RFC 8446, 5.1) */
+#define EMPTY_MAX        32    /* records without a byte, as servers bear them */
 #define MESSAGE_HEADER   4
 #define CLIENT_HELLO     1
 #define VERSION_MAJOR    3
@@ -259,6 +260,8 @@ static bool is_whole(const struct message *m)
  * right first byte: middleboxes made clients lie there (RFC 8446, 5.1). */
 static int join_records(const uint8_t *bytes, size_t len, struct message *m)
 {
+	unsigned int n_empty = 0;
+
 	m->bytes = NULL;
 	m->len = 0;
 	while (len > 0 && !is_whole(m)) {
@@ -269,7 +272,8 @@ static int join_records(const uint8_t *bytes, size_t len, struct message *m)
 		if (len < RECORD_HEADER)
 			break;
 		fragment = (size_t)bytes[3] << 8 | bytes[4];
-		if (fragment > RECORD_MAX)
+		n_empty = fragment == 0 ? n_empty + 1 : 0;
+		if (fragment > RECORD_MAX || n_empty > EMPTY_MAX)
 			return -EBADMSG;
 		bytes += RECORD_HEADER;
 		len -= RECORD_HEADER;

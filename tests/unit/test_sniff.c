@@ -203,6 +203,35 @@ static void test_a_later_request_beyond_the_bound_says_nothing(void **state)
 	assert_false(seen.more);
 }
 
+/* Heads that are longer than what is read again at each byte. */
+static void test_long_heads_in_pieces(void **state)
+{
+	static const char *const ends[] = {"\n\n", "\r\n\r\n", "\n\r\n", "\r\n\n"};
+
+	for (size_t i = 0; i < 4; i++)
+		for (int where = 0; where < 2; where++) {
+			stream.len = 0;
+			while (stream.len < 100)
+				put_text(&stream, "\r\n");
+			put_text(&stream, "GET /");
+			while (where == 0 && stream.len < 500)
+				put8(&stream, 'x');
+			put_text(&stream, " HTTP/1.1\r\n");
+			while (where == 1 && stream.len < 500)
+				put_text(&stream, "A: b\r\n");
+			put_text(&stream, "Host: a.example");
+			put(&stream, ends[i], strlen(ends[i]));
+			for (size_t each = 1; each < 10; each++) {
+				sniff(&stream, each);
+				assert_int_equal(seen.n, 1);
+				expect_claim(0, LN_LAYER_HTTP, 0, "a.example");
+			}
+			stream.len--;
+			sniff(&stream, 1);
+			assert_int_equal(seen.n, 0);
+		}
+}
+
 static void test_ssh_is_told_with_its_banner(void **state)
 {
 	sniff_text("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", 1, false);
@@ -260,6 +289,7 @@ int main(void)
 	    cmocka_unit_test(test_a_tunnel_that_is_asked_for_again_is_the_same),
 	    cmocka_unit_test(test_later_requests_of_a_connection),
 	    cmocka_unit_test(test_a_later_request_beyond_the_bound_says_nothing),
+	    cmocka_unit_test(test_long_heads_in_pieces),
 	    cmocka_unit_test(test_ssh_is_told_with_its_banner),
 	    cmocka_unit_test(test_pieces_in_any_order),
 	    cmocka_unit_test(test_every_layer_has_a_text),

@@ -311,6 +311,12 @@ static void test_empty_records_are_passed_over(void **state)
 	put(&records, "\x17trailing", 9);
 	assert_int_equal(ln_tls_read(records.data, records.len, &h), 0);
 	assert_string_equal(h.name, "a.example");
+	records.len = 0;
+	for (int i = 0; i < 32; i++)
+		put(&records, "\x16\x03\x01\0\0", 5);
+	assert_int_equal(ln_tls_read(records.data, records.len, &h), -EAGAIN);
+	put(&records, "\x16\x03\x01\0\0", 5);
+	assert_int_equal(ln_tls_read(records.data, records.len, &h), -EBADMSG);
 }
 
 static void test_what_a_cut_hello_says(void **state)
