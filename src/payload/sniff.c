@@ -100,7 +100,7 @@ static int read_tls(const uint8_t *bytes, size_t len, bool cut, struct ln_head *
 
 /* No two protocols begin alike, so the first one that does not refuse is the one. */
 static const struct {
-	int (*read)(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret);
+	int (*head)(const uint8_t *bytes, size_t len, bool cut, struct ln_head *ret);
 	bool (*may_settle)(const uint8_t *bytes, size_t known, size_t len); /* NULL: each byte */
 } readers[] = {
     {read_tls, NULL},
@@ -121,7 +121,7 @@ static int read_head(struct ln_sniff *s, const uint8_t *bytes, size_t len, bool 
 		    !readers[s->reader].may_settle(bytes, s->known, len))
 			r = -EAGAIN;
 		else
-			r = readers[s->reader].read(bytes, len, cut, ret);
+			r = readers[s->reader].head(bytes, len, cut, ret);
 		if (r == -EAGAIN)
 			s->known = len;
 		if (r != -EBADMSG)
