@@ -62,6 +62,7 @@ void ln_engine_free(struct ln_engine **engine)
 	ln_flows_done(e);
 	ln_questions_done(e);
 	ln_dns_streams_done(e);
+	ln_tunnels_done(e);
 	ln_bytes_done(e);
 	ln_repeats_done(e);
 	ln_destinations_done(&e->destinations);

@@ -74,6 +74,18 @@ enum ln_dns_way {
 const char *ln_dns_way_text(enum ln_dns_way w);  /* "none", "dns", "dot", … */
 const char *ln_dns_way_words(enum ln_dns_way w); /* for people; NULL: none */
 
+/* What was asked for below one registered domain, of names that no rule covers. */
+struct ln_name_group {
+	const char *domain;
+	uint64_t questions;
+	uint64_t names;        /* different ones */
+	bool more;             /* and others that could not be kept apart */
+	uint64_t label_bytes;  /* of these names, without the domain */
+	uint64_t answer_bytes; /* that came back, without the questions in them */
+	const uint16_t *types; /* that were asked for, the first eight */
+	size_t n_types;
+};
+
 /* Why a DNS answer cannot be what it says. */
 enum ln_forgery {
 	LN_FORGERY_NONE,
@@ -136,8 +148,9 @@ struct ln_finding {
 	const struct ln_addr *answers; /* DNS_ANSWER */
 	size_t n_answers;
 	uint8_t rcode;
-	enum ln_forgery forgery; /* DNS_ANSWER, and REPEATS of one */
-	bool trusted;            /* DNS_*: with a trusted resolver, and an answer was asked for */
+	const struct ln_name_group *group; /* DNS_QUERY and REPEATS of one, unexpected; NULL none */
+	enum ln_forgery forgery;           /* DNS_ANSWER, and REPEATS of one */
+	bool trusted; /* DNS_*: with a trusted resolver, and an answer was asked for */
 
 	uint64_t count;     /* REPEATS: how often since the last word; LOST: how many */
 	uint64_t repeat_of; /* FLOW_OPEN that repeats a told violation: which repetition, 1… */

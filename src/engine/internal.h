@@ -22,6 +22,9 @@
 #define LN_OPEN_FLOWS_MAX   65536
 #define LN_QUESTIONS_MAX    4096
 #define LN_DNS_STREAMS_MAX  256
+#define LN_TUNNELS_MAX      1024
+#define LN_TUNNEL_NAMES_MAX 4096  /* of one domain */
+#define LN_TUNNEL_NAMES_ALL 65536 /* of all */
 #define LN_PORT_DNS         53
 #define LN_QUESTION_LIFE_NS (30 * LN_NS_PER_S)
 /* How long it is known what was asked, and how long an answer may be late at the most: for that
@@ -99,8 +102,10 @@ struct ln_engine {
 	struct ln_open_flow *open_flows;    /* owned; oldest first */
 	struct ln_question *questions;      /* owned; oldest first */
 	struct ln_question *past_questions; /* owned; retired first first */
-	uint64_t unsure_until_ns; /* until then an answer may be to a question that was missed */
-	uint64_t untrusted_ns;    /* when somebody else than a trusted resolver was asked last */
+	uint64_t unsure_until_ns;  /* until then an answer may be to a question that was missed */
+	uint64_t untrusted_ns;     /* when somebody else than a trusted resolver was asked last */
+	struct ln_tunnel *tunnels; /* owned; longest idle first */
+	size_t tunnel_names;       /* that they hold */
 	struct ln_dns_stream *dns_streams; /* owned; oldest first */
 	struct ln_reading *readings;       /* owned; oldest first */
 	size_t reading_bytes;              /* that they may hold */
@@ -239,6 +244,15 @@ void ln_learn_answer(struct ln_engine *e, const struct ln_finding *f,
 void ln_dns_ways_flow(struct ln_engine *e, struct ln_finding *f);
 void ln_dns_ways_claim(struct ln_engine *e, struct ln_finding *f); /* after it was judged */
 enum ln_dns_way ln_dns_way_of_flow(const struct ln_engine *e, const struct ln_flow *flow);
+
+/* tunnels.c */
+/* Counts a question for a name that no rule covers. NULL: no memory. */
+const struct ln_name_group *ln_tunnels_question(struct ln_engine *e, uint32_t agent,
+						const struct ln_dns_message *msg);
+void ln_tunnels_answer(struct ln_engine *e, uint32_t agent, const struct ln_dns_message *msg,
+		       size_t len);
+const struct ln_name_group *ln_tunnels_find(struct ln_engine *e, uint32_t agent, const char *name);
+void ln_tunnels_done(struct ln_engine *e);
 
 /* qname.c */
 struct ln_name_judgement {

@@ -165,6 +165,8 @@ static void take_question(struct ln_engine *e, const struct ln_event *ev,
 	if (f.verdict == LN_VERDICT_UNEXPECTED) {
 		e->sum.dns_unexpected++;
 		f.title = LN_TITLE_NAME;
+		if (f.query[0] != '\0')
+			f.group = ln_tunnels_question(e, f.agent, msg);
 		/* To anybody else the flow is an alert already. */
 		if (f.query[0] != '\0' || f.trusted || ln_judge_is_name_multicast(f.flow))
 			ln_repeats_query(e, &f);
@@ -224,6 +226,8 @@ static void take_answer(struct ln_engine *e, const struct ln_event *ev,
 		e->answers[i] = msg->addrs[i].addr;
 	f.answers = e->answers;
 	f.n_answers = msg->n_addrs;
+	if (q)
+		ln_tunnels_answer(e, f.agent, msg, m->len);
 	if (f.forgery != LN_FORGERY_NONE)
 		ln_forged_tell(e, msg, &f);
 	ln_engine_emit(e, &f);

@@ -75,6 +75,8 @@ static void tell(struct ln_engine *e, struct ln_told *t)
 			 (int)(t->key_len - LN_SAME_HEAD), t->key + LN_SAME_HEAD);
 		f.query = query;
 		f.qtype = t->qtype;
+		if (kind == LN_SAME_NAME || kind == LN_SAME_GROUP)
+			f.group = ln_tunnels_find(e, t->agent, query + 2 * (kind == LN_SAME_GROUP));
 	}
 	t->since = 0;
 	t->word_ns = e->now_ns;
@@ -225,7 +227,7 @@ static uint64_t add_question(struct ln_told *t, uint16_t qtype)
 static bool pass_group(struct ln_engine *e, struct ln_finding *f)
 {
 	bool is_new;
-	struct ln_told *group = need(e, LN_SAME_GROUP, f, &is_new);
+	struct ln_told *group = f->group ? need(e, LN_SAME_GROUP, f, &is_new) : NULL;
 
 	if (!group)
 		return true;

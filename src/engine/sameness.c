@@ -3,18 +3,6 @@
 
 #include <string.h>
 
-/* The last two labels: names below them are one group. */
-static const char *group_of(const char *name)
-{
-	const char *dot = strrchr(name, '.');
-
-	if (!dot)
-		return name;
-	while (dot > name && dot[-1] != '.')
-		dot--;
-	return dot;
-}
-
 enum ln_same_kind ln_same_kind_of(const struct ln_finding *f)
 {
 	if (f->kind == LN_FINDING_WIRE)
@@ -100,7 +88,7 @@ size_t ln_same_key_make(enum ln_same_kind kind, const struct ln_finding *f,
 		break;
 	case LN_SAME_GROUP:
 		ret->proto = 0;
-		len = put_bytes(ret, group_of(f->query), strlen(group_of(f->query)));
+		len = put_bytes(ret, f->group->domain, strlen(f->group->domain));
 		break;
 	case LN_SAME_DNS_WAY:
 		put_endpoint(ret, f->target ? &f->target->remote : &f->flow->remote);

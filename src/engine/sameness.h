@@ -13,7 +13,7 @@ enum ln_same_kind {
 	LN_SAME_CHANNEL,    /* by what channels.c says */
 	LN_SAME_CLAIM,      /* by destination, and what claims.c says */
 	LN_SAME_NAME,       /* of a DNS query */
-	LN_SAME_GROUP,      /* by the last two labels of such a name */
+	LN_SAME_GROUP,      /* by the registered domain of such a name */
 	LN_SAME_UNREADABLE, /* by resolver */
 	LN_SAME_DNS_WAY,    /* by destination: a notice */
 	LN_SAME_FORGED,     /* by what is wrong with it, and the name */

@@ -222,6 +222,11 @@ static void add_more(struct ln_alert *a, const struct ln_finding *f)
 		add_flow_lines(a, f);
 	if (f->place)
 		add_line(a, "Place", f->place);
+	if (f->group) {
+		ln_buf_adds(&a->text, "DNS: ");
+		ln_describe_group(&a->text, f->group);
+		ln_buf_addc(&a->text, '\n');
+	}
 	if (f->dns_way != LN_DNS_WAY_NONE)
 		add_line(a, "DNS", ln_dns_way_words(f->dns_way));
 	if (f->wire)
@@ -340,6 +345,10 @@ static void add_repeats(struct ln_alert *a, const struct ln_finding *f)
 		ln_buf_adds(&a->text, " (query: ");
 		ln_describe_question(&a->text, f);
 		ln_buf_addc(&a->text, ')');
+	}
+	if (f->group) {
+		ln_buf_adds(&a->text, ", ");
+		ln_describe_group(&a->text, f->group);
 	}
 	if (f->pid != 0)
 		ln_buf_addf(&a->text, ", last by PID %u", f->pid);

@@ -209,19 +209,54 @@ void ln_describe_evidence(struct ln_buf *out, const struct ln_name_evidence *e, 
 		ln_buf_adds(out, e->stale ? "; grants, past its TTL" : "; grants");
 }
 
+static void add_type(struct ln_buf *out, uint16_t qtype)
+{
+	const char *type = ln_dns_type_name(qtype);
+
+	if (type)
+		ln_buf_adds(out, type);
+	else
+		ln_buf_addf(out, "TYPE%u", qtype);
+}
+
+static void add_number_of(struct ln_buf *out, uint64_t n, const char *what)
+{
+	ln_buf_addf(out, "%llu %s%s", (unsigned long long)n, what, n == 1 ? "" : "s");
+}
+
+void ln_describe_group(struct ln_buf *out, const struct ln_name_group *g)
+{
+	if (g->more)
+		ln_buf_adds(out, "at least ");
+	add_number_of(out, g->names, "name");
+	ln_buf_adds(out, " under ");
+	ln_text_escape(out, g->domain, strlen(g->domain));
+	ln_buf_adds(out, ", ");
+	add_number_of(out, g->label_bytes, "byte");
+	ln_buf_adds(out, " of labels");
+	for (size_t i = 0; i < g->n_types; i++) {
+		ln_buf_adds(out, i == 0 ? " (" : ", ");
+		add_type(out, g->types[i]);
+	}
+	if (g->n_types > 0)
+		ln_buf_addc(out, ')');
+	if (g->answer_bytes == 0)
+		return;
+	ln_buf_adds(out, ", ");
+	add_number_of(out, g->answer_bytes, "byte");
+	ln_buf_adds(out, " of answers");
+}
+
 void ln_describe_question(struct ln_buf *out, const struct ln_finding *f)
 {
-	const char *type = ln_dns_type_name(f->qtype);
 
 	if (!f->query || f->query[0] == '\0') {
 		ln_buf_adds(out, "unreadable");
 		return;
 	}
 	ln_text_escape(out, f->query, strlen(f->query));
-	if (type)
-		ln_buf_addf(out, " %s", type);
-	else
-		ln_buf_addf(out, " TYPE%u", f->qtype);
+	ln_buf_addc(out, ' ');
+	add_type(out, f->qtype);
 }
 
 void ln_describe_target(struct ln_buf *out, const struct ln_finding *f)

@@ -34,6 +34,8 @@ void ln_describe_question(struct ln_buf *out, const struct ln_finding *f);
 void ln_describe_target(struct ln_buf *out, const struct ln_finding *f);
 /* "www.example.net (TLS SNI)" */
 void ln_describe_claim(struct ln_buf *out, const struct ln_claim *c);
+/* "37 names under evil.example, 2143 bytes of labels (A, TXT), 512 bytes of answers" */
+void ln_describe_group(struct ln_buf *out, const struct ln_name_group *g);
 /* "api.example.com A = 198.51.100.1, …" */
 void ln_describe_answer(struct ln_buf *out, const struct ln_finding *f);
 void ln_describe_proto(struct ln_buf *out, uint8_t proto); /* "TCP"; a number without a name */

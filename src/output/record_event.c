@@ -202,20 +202,52 @@ static void add_end(struct ln_buf *b, const struct ln_finding *f)
 	ln_json_bool(b, e->evicted);
 }
 
-static void add_question(struct ln_buf *b, const struct ln_finding *f)
+static void add_type(struct ln_buf *b, uint16_t qtype)
 {
-	const char *type = ln_dns_type_name(f->qtype);
+	const char *type = ln_dns_type_name(qtype);
 
-	LN_JSON_KEY(b, "query");
-	ln_json_text(b, f->query && f->query[0] != '\0' ? f->query : NULL);
-	LN_JSON_KEY(b, "qtype");
 	if (type) {
 		ln_json_text(b, type);
 		return;
 	}
 	LN_JSON_ADD(b, "\"TYPE");
-	ln_json_number(b, f->qtype);
+	ln_json_number(b, qtype);
 	ln_buf_addc(b, '"');
+}
+
+static void add_group(struct ln_buf *b, const struct ln_name_group *g)
+{
+	LN_JSON_KEY(b, "group");
+	LN_JSON_OPEN(b, "domain");
+	ln_json_text(b, g->domain);
+	LN_JSON_KEY(b, "questions");
+	ln_json_number(b, g->questions);
+	LN_JSON_KEY(b, "names");
+	ln_json_number(b, g->names);
+	LN_JSON_KEY(b, "more");
+	ln_json_bool(b, g->more);
+	LN_JSON_KEY(b, "label_bytes");
+	ln_json_number(b, g->label_bytes);
+	LN_JSON_KEY(b, "answer_bytes");
+	ln_json_number(b, g->answer_bytes);
+	LN_JSON_KEY(b, "types");
+	ln_buf_addc(b, '[');
+	for (size_t i = 0; i < g->n_types; i++) {
+		if (i > 0)
+			ln_buf_addc(b, ',');
+		add_type(b, g->types[i]);
+	}
+	LN_JSON_ADD(b, "]}");
+}
+
+static void add_question(struct ln_buf *b, const struct ln_finding *f)
+{
+	LN_JSON_KEY(b, "query");
+	ln_json_text(b, f->query && f->query[0] != '\0' ? f->query : NULL);
+	LN_JSON_KEY(b, "qtype");
+	add_type(b, f->qtype);
+	if (f->group)
+		add_group(b, f->group);
 }
 
 static void add_forgery(struct ln_buf *b, enum ln_forgery forgery)

@@ -25,6 +25,19 @@ void ln_suffixes_done(struct ln_suffixes *s)
 	*s = (struct ln_suffixes){0};
 }
 
+static void read_list(struct ln_suffixes *s)
+{
+	if (!s->tried)
+		s->psl = psl_latest(NULL); /* the system's file, else the built-in one */
+	s->tried = true;
+}
+
+struct psl_ctx_st *ln_suffixes_take(struct ln_suffixes *s)
+{
+	read_list(s);
+	return LN_TAKE_PTR(s->psl);
+}
+
 static bool is_ascii(const char *text)
 {
 	for (; *text; text++) {
@@ -89,10 +102,7 @@ static bool to_name(const struct source *s, const char *text, char ret[LN_NAME_M
 
 static bool check_suffix(const struct source *s, const char *suffix, struct ln_suffixes *suffixes)
 {
-	if (!suffixes->tried) {
-		suffixes->tried = true;
-		suffixes->psl = psl_latest(NULL); /* the system's file, else the built-in one */
-	}
+	read_list(suffixes);
 	if (!suffixes->psl) {
 		ln_report_warning(s->report, s->at,
 				  "there is no public suffix list on this system, so nothing says "

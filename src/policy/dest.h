@@ -19,6 +19,7 @@ struct ln_suffixes {
 	struct psl_ctx_st *psl; /* owned; NULL: none on this system */
 };
 void ln_suffixes_done(struct ln_suffixes *s);
+struct psl_ctx_st *ln_suffixes_take(struct ln_suffixes *s); /* read now, if it was not yet */
 
 /* `key` is what the file calls it: "destination" or "name". False, and reported. */
 bool ln_dest_parse(const struct ln_yaml_node *node, const char *key, struct ln_suffixes *suffixes,

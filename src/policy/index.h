@@ -43,6 +43,7 @@ struct ln_policy {
 	struct ln_endpoint *resolvers;     /* owned */
 	size_t n_resolvers;
 	uint64_t grace_ns;
+	struct psl_ctx_st *suffixes; /* owned; the public suffix list; NULL: none here */
 
 	uint32_t *next;             /* owned; by rule id: the next in its chain */
 	struct ln_name_slot *names; /* owned */

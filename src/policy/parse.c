@@ -554,8 +554,10 @@ int ln_policy_parse(const char *file, const char *bytes, size_t len, bool strict
 		err = -ENOMEM;
 	else if (err == 0 && diags->n_errors > 0)
 		err = -EINVAL;
-	if (err == 0)
+	if (err == 0) {
+		l.policy->suffixes = ln_suffixes_take(&l.suffixes);
 		*ret = LN_TAKE_PTR(l.policy);
+	}
 	ln_policy_free(&l.policy);
 	ln_suffixes_done(&l.suffixes);
 	free(l.places);

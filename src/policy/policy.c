@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy.h"
 
+#include <libpsl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include "index.h"
@@ -23,6 +24,7 @@ void ln_policy_free(struct ln_policy **p)
 	free(old->resolvers);
 	free(old->agent_name);
 	free(old->file);
+	psl_free(old->suffixes);
 	free(old);
 }
 
@@ -33,6 +35,7 @@ struct ln_policy *ln_policy_new_empty(const char *agent_name)
 	if (!p)
 		return NULL;
 	p->grace_ns = LN_POLICY_GRACE_NS;
+	p->suffixes = psl_latest(NULL);
 	p->agent_name = strdup(agent_name);
 	p->file = strdup("");
 	if (!p->agent_name || !p->file || ln_index_build(p) < 0)
@@ -69,6 +72,27 @@ size_t ln_policy_resolvers(const struct ln_policy *p, const struct ln_endpoint *
 uint64_t ln_policy_grace_ns(const struct ln_policy *p)
 {
 	return p->grace_ns;
+}
+
+static const char *last_two_labels(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	if (!dot)
+		return name;
+	while (dot > name && dot[-1] != '.')
+		dot--;
+	return dot;
+}
+
+const char *ln_policy_registered_domain(const struct ln_policy *p, const char *name)
+{
+	const char *domain;
+
+	if (!p->suffixes)
+		return last_two_labels(name);
+	domain = psl_registrable_domain(p->suffixes, name);
+	return domain ? domain : name;
 }
 
 const char *ln_rule_list_text(enum ln_rule_kind k)

@@ -89,6 +89,10 @@ const struct ln_rule *ln_policy_covers_name(const struct ln_policy *p, const cha
 /* Whether some rule lists this address, whatever its port. */
 const struct ln_rule *ln_policy_covers_addr(const struct ln_policy *p, const struct ln_addr *addr);
 
+/* The part of a canonical name that somebody registered: one label below the longest public suffix,
+ * without a list of these the last two labels; the whole name when it has no more. */
+const char *ln_policy_registered_domain(const struct ln_policy *p, const char *name);
+
 /* UNIX sockets: `path` as in sockaddr_un without the leading NUL of an abstract one. NULL: none.
  * A path that is not absolute, or has a ".." in it, matches none. */
 const struct ln_rule *ln_policy_match_unix(const struct ln_policy *p, const char *path,

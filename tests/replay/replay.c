@@ -157,6 +157,12 @@ static void add_question(struct ln_buf *out, const struct ln_finding *f)
 		ln_buf_addf(out, "/%s", type);
 	if (f->kind != LN_FINDING_REPEATS)
 		ln_buf_adds(out, f->trusted ? " trusted" : " untrusted");
+	if (f->group)
+		ln_buf_addf(out, " group=%s:%llu/%llu%s,%llu+%llu", f->group->domain,
+			    (unsigned long long)f->group->names,
+			    (unsigned long long)f->group->questions, f->group->more ? "+" : "",
+			    (unsigned long long)f->group->label_bytes,
+			    (unsigned long long)f->group->answer_bytes);
 	if (f->forgery != LN_FORGERY_NONE)
 		ln_buf_addf(out, " forged=%s", ln_forgery_text(f->forgery));
 	if (f->rcode)

@@ -365,6 +365,33 @@ static void test_forged_answer(void **state)
 				    "7843, agent travel_agent_v1\n\n");
 }
 
+static void test_names_by_domain(void **state)
+{
+	static const uint16_t types[] = {1, 16, 65399};
+	struct ln_name_group group = {.domain = "evil.example",
+				      .names = 37,
+				      .label_bytes = 2143,
+				      .types = types,
+				      .n_types = LN_ARRAY_SIZE(types)};
+
+	finding.kind = LN_FINDING_DNS_QUERY;
+	finding.title = LN_TITLE_NAME;
+	finding.query = "a.evil.example";
+	finding.qtype = 1;
+	finding.group = &group;
+	assert_has(text(),
+		   "\nProtocol: TCP\nDNS: 37 names under evil.example, 2143 bytes of labels "
+		   "(A, TXT, TYPE65399)\nAgent: ");
+	group = (struct ln_name_group){
+	    .domain = "a\033b", .names = 1, .more = true, .label_bytes = 1, .answer_bytes = 16};
+	assert_has(text(), "\nDNS: at least 1 name under a\\x1bb, 1 byte of labels, 16 bytes of "
+			   "answers\n");
+	finding.kind = LN_FINDING_REPEATS;
+	finding.count = 2;
+	assert_has(text(), " (query: a.evil.example A), at least 1 name under a\\x1bb, 1 byte of "
+			   "labels, 16 bytes of answers, last by PID 7843");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +409,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_a_unix_rule_has_no_port, begin, end),
 	    cmocka_unit_test_setup_teardown(test_tamper, begin, end),
 	    cmocka_unit_test_setup_teardown(test_forged_answer, begin, end),
+	    cmocka_unit_test_setup_teardown(test_names_by_domain, begin, end),
 	};
 
 	return cmocka_run_group_tests_name("alert", tests, NULL, NULL);

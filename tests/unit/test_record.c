@@ -376,6 +376,13 @@ static void test_close_record(void **state)
 
 static void test_dns_records(void **state)
 {
+	static const uint16_t types[] = {16, 65399};
+	const struct ln_name_group group = {.domain = "a.example",
+					    .questions = 3,
+					    .names = 2,
+					    .label_bytes = 7,
+					    .types = types,
+					    .n_types = 2};
 	struct ln_addr answers[2];
 	json_t *r;
 
@@ -392,7 +399,16 @@ static void test_dns_records(void **state)
 	assert_true(json_is_true(field(r, "trusted")));
 	assert_text(r, "remote.ip", "104.28.14.6");
 	assert_null(json_object_get(r, "answers"));
+	assert_null(json_object_get(r, "group"));
 	json_decref(r);
+	finding.group = &group;
+	r = logged();
+	assert_text(r, "group.domain", "a.example");
+	assert_number(r, "group.names", 2);
+	assert_number(r, "group.label_bytes", 7);
+	assert_text(r, "group.types.1", "TYPE65399");
+	json_decref(r);
+	finding.group = NULL;
 
 	finding.kind = LN_FINDING_DNS_ANSWER;
 	finding.query = "";
