@@ -11,23 +11,29 @@
 
 #define LN_ABI_VERSION 3
 
-#define LN_ABI_TASKS_MAX     65536 /* tracked thread groups */
-#define LN_ABI_TCP_FLOWS_MAX 65536 /* connections of the tree */
-#define LN_ABI_VERDICTS_MAX  16384 /* destinations whose wake-up is settled */
-#define LN_ABI_RING_BYTES    (1 << 20)
-#define LN_ABI_UDP_SLOTS     8    /* destinations counted at once on one UDP socket */
-#define LN_ABI_EXE_MAX       2048 /* path components, leaf first, NUL after each */
-#define LN_ABI_ARGS_MAX      4096 /* argument vector as in /proc/PID/cmdline */
-#define LN_ABI_DNS_MAX       4096 /* DNS payload of one datagram */
-#define LN_ABI_DNS_PORTS     4
-#define LN_ABI_BYTES_MAX     4096 /* payload in one record */
-#define LN_ABI_FIRST_BYTES   8192 /* of what a TCP connection sends */
-#define LN_ABI_FIRST_PACKETS 4    /* of what a UDP flow sends, when they look like QUIC */
-#define LN_ABI_COVER_MAX     16   /* cgroups on which packets are seen */
-#define LN_ABI_CGROUP_MAX    1024 /* path components of a cgroup, leaf first, NUL after each */
-#define LN_ABI_UNIX_MAX      108  /* sun_path */
-#define LN_ABI_COMM_MAX      16
-#define LN_ABI_LINEAGE_MAX   65536 /* processes whose parent went during adoption */
+#define LN_ABI_TASKS_MAX      65536 /* tracked thread groups */
+#define LN_ABI_TCP_FLOWS_MAX  65536 /* connections of the tree */
+#define LN_ABI_VERDICTS_MAX   16384 /* destinations whose wake-up is settled */
+#define LN_ABI_RING_BYTES     (1 << 20)
+#define LN_ABI_UDP_SLOTS      8    /* destinations counted at once on one UDP socket */
+#define LN_ABI_EXE_MAX        2048 /* path components, leaf first, NUL after each */
+#define LN_ABI_ARGS_MAX       4096 /* argument vector as in /proc/PID/cmdline */
+#define LN_ABI_DNS_MAX        4096 /* DNS payload of one datagram */
+#define LN_ABI_DNS_PORTS      4
+#define LN_ABI_BYTES_MAX      4096 /* payload in one record */
+#define LN_ABI_FIRST_BYTES    8192 /* of what a TCP connection sends */
+#define LN_ABI_FIRST_TURNS    16   /* the other side spoke in between: the first bytes are over */
+#define LN_ABI_FIRST_TOLD     (4 * LN_ABI_FIRST_BYTES) /* with what is sent again */
+#define LN_ABI_FIRST_RECORDS  4096
+#define LN_ABI_FIRST_PACKETS  4         /* of what a UDP flow sends, when they look like QUIC */
+#define LN_ABI_STREAM_BYTES   (1 << 20) /* DNS over TCP, each direction */
+#define LN_ABI_STREAM_RECORDS 32768
+#define LN_ABI_STRANGERS_MAX  8    /* DNS answers of strangers to one socket */
+#define LN_ABI_COVER_MAX      16   /* cgroups on which packets are seen */
+#define LN_ABI_CGROUP_MAX     1024 /* path components of a cgroup, leaf first, NUL after each */
+#define LN_ABI_UNIX_MAX       108  /* sun_path */
+#define LN_ABI_COMM_MAX       16
+#define LN_ABI_LINEAGE_MAX    65536 /* processes whose parent went during adoption */
 
 #define LN_ABI_LISTENERS_MAX    4096 /* of the trees, as members of a SO_REUSEPORT group */
 #define LN_ABI_TREE_CLIENTS_MAX 4096 /* loopback connections between connect and accept */
@@ -62,7 +68,8 @@ enum ln_abi_lost {
 	LN_ABI_LOST_DNS,      /* a DNS message too long, fragmented or unreadable */
 	LN_ABI_LOST_VERDICTS, /* wake-up map refused an entry: only latency suffers */
 	LN_ABI_LOST_LINEAGE,  /* adoption: a family too large or too deep, a child is not watched */
-	LN_ABI_LOST_BYTES,    /* first bytes of a flow that could not be read */
+	LN_ABI_LOST_BYTES,    /* what a flow says: too much, or not to be read */
+	LN_ABI_LOST_STRANGERS, /* more DNS answers of strangers than are told */
 	LN_ABI_LOST_COUNT,
 };
 
@@ -255,8 +262,8 @@ _Static_assert(sizeof(struct ln_abi_flow_close) == 128, "abi");
 struct ln_abi_dns {
 	struct ln_abi_header h;
 	struct ln_abi_flow flow;
-	__u32 len;
 	__u32 pad;
+	__u32 len;
 	/* len bytes of DNS message */
 };
 _Static_assert(sizeof(struct ln_abi_dns) == 88, "abi");

@@ -205,6 +205,8 @@ static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, struct caller
 	f->open_ns = now_ns;
 	f->flow = *dest;
 	f->wire.key = 0;
+	__builtin_memset(f->streams, 0, sizeof(f->streams));
+	f->received = f->turns = 0;
 	f->open = 1;
 	tell_open(who, dest, stranger(who, &other), now_ns);
 }

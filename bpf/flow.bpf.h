@@ -26,6 +26,19 @@ static __always_inline bool addr_is_loopback(__u8 family, const __u8 *addr)
 	return words[0] == 0 && words[1] == bpf_cpu_to_be64(1);
 }
 
+#define PORT_DNS 53
+
+/* Where DNS is spoken, and a resolver answers whoever asks. */
+static __always_inline bool is_dns_port(__u16 port)
+{
+	if (port == PORT_DNS)
+		return true;
+	for (int i = 0; i < LN_ABI_DNS_PORTS; i++)
+		if (cfg_dns_ports[i] && cfg_dns_ports[i] == port)
+			return true;
+	return false;
+}
+
 #define ALLOW 1
 
 static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
@@ -422,6 +435,7 @@ static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 		slot->wire.key = 0;
 		slot->same_tree = !!(dest->flags & LN_ABI_FLOW_SAME_TREE);
 		slot->routed = 0;
+		slot->quic = 0;
 	}
 	bpf_spin_unlock(&u->lock);
 	if (reserved && evicted)

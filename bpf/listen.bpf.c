@@ -73,7 +73,8 @@ static __always_inline int handle_post_bind(struct bpf_sock *sk, struct ln_abi_f
 	if (sk->protocol != IPPROTO_UDP)
 		return ALLOW;
 	bpf_map_update_elem(&tree_listeners, &cookie, &owner->agent, BPF_ANY);
-	if (!s->bind_port)
+	/* A DNS server is one also where the kernel chose the port. */
+	if (!s->bind_port && !is_dns_port(local->local_port))
 		return ALLOW;
 	local->netns = bpf_get_netns_cookie(sk);
 	s->listens = 1;

@@ -76,6 +76,15 @@ struct place {
 	__u32 pad;
 };
 
+/* One direction of a connection, as far as it is told. */
+struct stream {
+	__u32 from; /* sequence number of its first byte */
+	__u32 told; /* bytes, with those that were sent again */
+	__u16 records;
+	__u8 known; /* where it begins */
+	__u8 done;  /* no more is told */
+};
+
 /* A TCP socket of the tree, and the connection that it has. That there is an entry marks the socket
  * as the tree's. A map of our own, not memory of the socket: that takes two allocations for each,
  * and the agent can use up the account that they go to. Written when the socket is made, at connect
@@ -88,7 +97,11 @@ struct tcp_flow {
 	__u8 foreign;     /* used by the tree, made by somebody else */
 	__u64 open_ns;
 	struct ln_abi_flow flow;
-	struct place wire; /* where its packets go, when that is elsewhere and told */
+	struct place wire;        /* where its packets go, when that is elsewhere and told */
+	struct stream streams[2]; /* what is told of it: out, in */
+	__u32 received;           /* when the last of it was told */
+	__u8 turns;               /* how often that had become more */
+	__u8 pads[3];
 };
 
 struct {
@@ -134,7 +147,8 @@ struct udp_slot {
 	struct place wire; /* stands for `dest`: there its datagrams really go */
 	__u8 same_tree;
 	__u8 routed; /* its datagrams choose their way themselves: no answer to them is trusted */
-	__u16 pad;
+	__u8 quic;   /* packets that began like QUIC */
+	__u8 pad;
 	__u32 pads;
 };
 
@@ -148,6 +162,8 @@ struct udp_flows {
 	__u32 wired;      /* some slots have a wire */
 	__u32 named_once; /* a thread has named a destination, in sendmsg */
 	__u32 named_by;   /* which one did last; 0 none since connect */
+	__u32 strangers;  /* answers from elsewhere that were told */
+	__u32 pad;
 	struct place named;
 	struct udp_slot slots[LN_ABI_UDP_SLOTS];
 };

@@ -1,37 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What really leaves and comes in on the agent's own cgroups: datagrams of all kinds, DNS messages,
- * and TCP packets that go elsewhere than they should. Often in softirq, where the current task is
- * somebody else: only the socket's memory says whose it is. None of these ever drops a packet. */
+/* What really leaves and comes in on the agent's own cgroups: datagrams of all kinds, and TCP
+ * packets that go elsewhere than they should. What they say is told by bytes.bpf.c. Often in
+ * softirq, where the current task is somebody else: only the socket's memory says whose it is. None
+ * of these ever drops a packet. */
+#include "bytes.bpf.h"
 #include "listen.bpf.h"
 
 #define PASS 1
-
-#define ETH_P_IP 0x0800
-
-#define PORT_DNS   53
-#define PORT_MDNS  5353
-#define PORT_LLMNR 5355
-
-#define IP_OFFSET_MASK      0x1fff
-#define IP_HEADER_WORDS     5
-#define IP_OPTIONS_MAX      40
-#define IPOPT_NOOP          1
-#define IPOPT_LSRR          131
-#define IPOPT_SSRR          137
-#define IPV6_HEADER_LEN     40
-#define IPV6_EXTENSIONS_MAX 4 /* as many as a socket can be told to send */
-#define IPPROTO_HOPOPTS     0
-#define IPPROTO_ROUTING     43
-#define IPPROTO_FRAGMENT    44
-#define IPPROTO_DSTOPTS     60
-
-struct packet {
-	struct ln_abi_flow dest; /* family, proto, remote, remote_port of the other side */
-	__u32 payload_at;
-	__u32 payload_len;
-	bool routed; /* it may say itself which way it goes: the destination is its first hop */
-	bool whole;  /* the header of the protocol is there */
-};
 
 /* Walks over the extension headers; `next` and `at` become those of what follows them. */
 static __always_inline bool skip_extensions(struct __sk_buff *skb, __u8 *next, __u32 *at,
@@ -52,17 +27,6 @@ static __always_inline bool skip_extensions(struct __sk_buff *skb, __u8 *next, _
 	return true;
 }
 
-#define IP_AT_MASK     0xffff
-#define IP_PROTO_SHIFT 16
-#define IP_IS_6        (1 << 24)
-#define IP_IS_ROUTED   (1 << 25)
-#define IP_IS_WHOLE    (1 << 26)
-
-/* The slow paths are global functions: the verifier checks each once, on its own, instead of once
- * for each way that leads to it. They look everything up again. */
-
-/* The IP header in one number: where what follows it begins, the protocol, the bits above; -1: not
- * to be read. */
 __noinline int ip_header(struct __sk_buff *skb)
 {
 	bool routed = false, whole;
@@ -89,8 +53,6 @@ __noinline int ip_header(struct __sk_buff *skb)
 	       (whole ? IP_IS_WHOLE : 0);
 }
 
-/* Reads the IP header: the other side's address, the protocol and where its header is. `out`: the
- * other side is the destination. */
 __noinline int read_ip(struct __sk_buff *skb, struct packet *p, __u32 out)
 {
 	int head = ip_header(skb);
@@ -131,32 +93,6 @@ __noinline int has_source_route(struct __sk_buff *skb, __u32 len)
 		asm volatile("%[n] &= 63" : [n] "+r"(left));
 	}
 	return 0;
-}
-
-static __always_inline bool read_ports(struct __sk_buff *skb, bool out, struct packet *p)
-{
-	__u16 ports[2];
-
-	if (bpf_skb_load_bytes(skb, p->payload_at, ports, 4))
-		return false;
-	p->dest.remote_port = bpf_ntohs(out ? ports[1] : ports[0]);
-	p->dest.local_port = bpf_ntohs(out ? ports[0] : ports[1]);
-	return true;
-}
-
-/* False for what has no UDP header that can be read: a later fragment, ESP, too many extension
- * headers. */
-static __always_inline bool read_udp(struct __sk_buff *skb, bool out, struct packet *p)
-{
-	__u16 len;
-
-	if (!read_ip(skb, p, out) || !p->whole || p->dest.proto != IPPROTO_UDP ||
-	    !read_ports(skb, out, p) || bpf_skb_load_bytes(skb, p->payload_at + 4, &len, 2))
-		return false;
-	len = bpf_ntohs(len);
-	p->payload_at += 8;
-	p->payload_len = len > 8 ? len - 8 : 0;
-	return true;
 }
 
 static __always_inline bool has_ports(__u8 proto)
@@ -216,49 +152,6 @@ static __always_inline bool dest_as_named(const struct sock_state *s, struct udp
 	}
 	bpf_spin_unlock(&u->lock);
 	return sure;
-}
-
-static __always_inline bool carries_dns(__u16 port)
-{
-	if (port == PORT_DNS || port == PORT_MDNS || port == PORT_LLMNR)
-		return true;
-	for (int i = 0; i < LN_ABI_DNS_PORTS; i++)
-		if (cfg_dns_ports[i] && cfg_dns_ports[i] == port)
-			return true;
-	return false;
-}
-
-static __always_inline struct bpf_sock *full_socket(struct __sk_buff *skb)
-{
-	struct bpf_sock *any = skb->sk;
-
-	return any ? bpf_sk_fullsock(any) : 0;
-}
-
-/* What the socket remembers: NULL when it is not the tree's. */
-static __always_inline struct sock_state *tree_socket(struct bpf_sock *sk)
-{
-	struct sock_state *s = bpf_sk_storage_get(&socks, sk, 0, 0);
-
-	return s && s->cookie ? s : 0;
-}
-
-static __always_inline bool is_udp(struct bpf_sock *sk)
-{
-	return sk->protocol == IPPROTO_UDP && sk->type != SOCK_RAW;
-}
-
-static __always_inline bool is_tcp(struct bpf_sock *sk)
-{
-	return sk->protocol == IPPROTO_TCP && sk->type != SOCK_RAW;
-}
-
-/* How many datagrams this is on the wire: a large one may be cut later, or was joined before. */
-static __always_inline __u32 datagrams(struct __sk_buff *skb)
-{
-	__u32 n = skb->gso_segs;
-
-	return n ? n : 1;
 }
 
 /* Counts a packet in the slot of its destination. Returns the port by which that was named, -1: no
@@ -454,6 +347,8 @@ __noinline int check_tcp(struct __sk_buff *skb)
 	f = bpf_map_lookup_elem(&tcp_flows, &cookie);
 	if (!f || !f->open || !read_other(skb, &p, true) || !p.whole)
 		return 0;
+	if (sk->state == BPF_TCP_SYN_SENT)
+		stream_syn(skb, cookie, p.payload_at);
 	place_set(&wire, &p.dest);
 	if (place_is(&wire, &f->flow) || place_is(&f->wire, &p.dest) ||
 	    comes_back(skb, &f->flow, &wire))
@@ -461,89 +356,6 @@ __noinline int check_tcp(struct __sk_buff *skb)
 	f->wire = wire;
 	tell_wire(&f->owner, &f->flow, &wire,
 		  is_routed(skb, &p) ? LN_ABI_WIRE_ROUTED : LN_ABI_WIRE_CHANGED);
-	return 0;
-}
-
-#define DNS_SMALL 512 /* most messages; a power of two, as LN_ABI_DNS_MAX is */
-
-/* Reserves room for `room` bytes (a constant), copies the message there and submits. In place,
- * not through a per-CPU buffer, because softirq may interrupt another copy on this CPU. */
-static __always_inline void copy_dns(struct __sk_buff *skb, const struct sock_state *s,
-				     const struct ln_abi_flow *flow, __u32 at, __u64 len,
-				     __u16 flags, const __u64 room)
-{
-	struct ln_abi_dns *ev = bpf_ringbuf_reserve(&events, sizeof(*ev) + room, 0);
-
-	if (!ev) {
-		count_lost(LN_ABI_LOST_RING);
-		return;
-	}
-	fill_header(&ev->h, LN_ABI_DNS, s->owner.agent, bpf_ktime_get_ns(), s->owner.pid,
-		    s->owner.tid);
-	ev->h.flags = flags;
-	ev->flow = *flow;
-	ev->pad = 0;
-	/* For the verifier: clang knows the bounds and would drop plain checks, and before 6.8 a
-	 * comparison with zero does not raise the lower one. */
-	asm volatile("%[n] += -1\n%[n] &= %[mask]\n%[n] += 1"
-		     : [n] "+r"(len)
-		     : [mask] "i"(2 * room - 1));
-	if (len > room)
-		len = room;
-	ev->len = len;
-	if (bpf_skb_load_bytes(skb, at, ev + 1, len)) {
-		count_lost(LN_ABI_LOST_DNS);
-		ev->len = 0;
-	}
-	/* A question may be an alert; an answer is only needed before what comes after it. */
-	emit_submit(ev, !(flags & LN_ABI_DNS_ANSWER));
-}
-
-/* Copies the message into the ring before the packet goes on: an answer is there before the agent
- * can read it, so before the connect that uses it. The slot is looked up once more: another thread
- * may have put a trusted resolver in the place where a moment ago a stranger was. What comes as the
- * answer to a question that chose its way itself may be anybody's. */
-__noinline int tell_dns(struct __sk_buff *skb, __u32 answer)
-{
-	__u16 flags = answer ? LN_ABI_DNS_ANSWER : 0;
-	struct packet p = {};
-	struct udp_slot slot;
-	struct ln_abi_flow flow;
-	struct bpf_sock *sk = full_socket(skb);
-	struct udp_flows *u;
-	struct sock_state *s;
-	__u64 len;
-	int at;
-
-	if (!sk)
-		return 0;
-	s = tree_socket(sk);
-	u = s ? bpf_sk_storage_get(&udp_flows, sk, 0, 0) : 0;
-	if (!u || !read_udp(skb, !answer, &p) || !p.payload_len)
-		return 0;
-	len = p.payload_len;
-	bpf_spin_lock(&u->lock);
-	at = answer ? slot_find(u, &p.dest) : slot_find_wire(u, &p.dest);
-	if (at >= 0)
-		__builtin_memcpy(&slot, &u->slots[at & (LN_ABI_UDP_SLOTS - 1)], sizeof(slot));
-	bpf_spin_unlock(&u->lock);
-	if (at < 0) {
-		count_lost(LN_ABI_LOST_DNS);
-		return 0;
-	}
-	if (answer && slot.routed)
-		return 0;
-	flow_from_slot(&flow, s, &slot);
-	if (len > LN_ABI_DNS_MAX || datagrams(skb) > 1) {
-		flags |= LN_ABI_DNS_CUT;
-		count_lost(LN_ABI_LOST_DNS);
-	}
-	if (len > LN_ABI_DNS_MAX)
-		len = LN_ABI_DNS_MAX;
-	if (len <= DNS_SMALL)
-		copy_dns(skb, s, &flow, p.payload_at, len, flags, DNS_SMALL);
-	else
-		copy_dns(skb, s, &flow, p.payload_at, len, flags, LN_ABI_DNS_MAX);
 	return 0;
 }
 
@@ -559,6 +371,8 @@ int on_egress(struct __sk_buff *skb)
 	if (is_tcp(sk)) {
 		if (!goes_home(skb, sk))
 			check_tcp(skb);
+		if (may_tell_stream(skb, sk))
+			tell_stream(skb, false);
 		return PASS;
 	}
 	s = tree_socket(sk);
@@ -571,8 +385,12 @@ int on_egress(struct __sk_buff *skb)
 		port = open_from_egress(skb);
 		count_out(skb);
 	}
-	if (is_udp(sk) && carries_dns(port))
+	if (!is_udp(sk))
+		return PASS;
+	if (carries_dns(port))
 		tell_dns(skb, false);
+	else if (may_be_quic(skb))
+		tell_quic(skb);
 	return PASS;
 }
 
@@ -582,16 +400,29 @@ int on_ingress(struct __sk_buff *skb)
 	struct bpf_sock *sk = full_socket(skb);
 	struct packet p = {};
 	struct udp_flows *u;
+	int port;
 
-	if (!sk || is_tcp(sk) || !tree_socket(sk))
+	if (!sk)
+		return PASS;
+	if (is_tcp(sk)) {
+		if (peer_is_dns(sk))
+			tell_stream(skb, true);
+		return PASS;
+	}
+	if (!tree_socket(sk))
 		return PASS;
 	if (!is_udp(sk)) {
 		count_other_in(skb);
 		return PASS;
 	}
 	u = bpf_sk_storage_get(&udp_flows, sk, 0, 0);
-	/* Only from where the agent has sent to: a stranger cannot fill the ring. */
-	if (u && read_udp(skb, false, &p) && carries_dns(slot_count(u, &p, false, datagrams(skb))))
+	if (!u || !read_udp(skb, false, &p))
+		return PASS;
+	/* All only from where the agent has sent to: a stranger cannot fill the ring. */
+	port = slot_count(u, &p, false, datagrams(skb));
+	if (port >= 0 && carries_dns(port))
 		tell_dns(skb, true);
+	else if (port < 0 && is_dns_port(p.dest.remote_port))
+		tell_stranger(skb);
 	return PASS;
 }

@@ -12,7 +12,8 @@ static const char *const lost_texts[LN_ABI_LOST_COUNT] = {
     [LN_ABI_LOST_DNS] = "a DNS message was too long or could not be read",
     [LN_ABI_LOST_VERDICTS] = "the wake-up table refused an entry: alerts may be late",
     [LN_ABI_LOST_LINEAGE] = "attach: a family too large to follow: a child may not be watched",
-    [LN_ABI_LOST_BYTES] = "the first bytes of a flow could not be read",
+    [LN_ABI_LOST_BYTES] = "what a flow says was too much or could not be read",
+    [LN_ABI_LOST_STRANGERS] = "DNS answers that nobody asked for: too many",
 };
 _Static_assert(LN_ARRAY_SIZE(lost_texts) == LN_ABI_LOST_COUNT, "a text for each reason");
 

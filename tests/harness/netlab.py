@@ -107,7 +107,7 @@ class Net:
         sh("ip", "-n", self.name, "-batch", "-", text_in=(
             f"link set lo up\naddr add {AGENT4}/24 dev eth0\naddr add {AGENT6}/64 dev eth0 nodad\n"
             f"link set eth0 up\nroute add default via {GATEWAY4}\n"
-            f"route add default via {GATEWAY6}\n"))
+            f"route add default via {GATEWAY6}\nroute add {RESOLVER6} via {GATEWAY6}\n"))
 
     def write_etc(self, folder=None, resolv_conf=None, hosts=None):
         """Makes resolv.conf, hosts and nsswitch.conf for one agent; returns their folder."""
