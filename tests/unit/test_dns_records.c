@@ -149,7 +149,8 @@ static void malformed_services_count_for_nothing(void **state)
 		if (i == CUT_KEY)
 			put_bytes(&s.data, "\x00\x07", 2);
 		if (i == COMPRESSED)
-			memcpy(s.data.bytes, "\x00\x02\xc0\x0c\x00\x04\x00\x00", s.data.len = 8);
+			memcpy(s.data.bytes, "\x00\x02\xc0\x0c\x00\x04\x00\x04\xc0\x00\x02\x01",
+			       s.data.len = 12);
 		start(&w, FLAG_RESPONSE, "a.example", LN_DNS_HTTPS);
 		put_service(&w, "a.example", LN_DNS_HTTPS, 60, &good);
 		put_service(&w, "a.example", LN_DNS_HTTPS, 60, &s);
