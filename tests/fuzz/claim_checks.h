@@ -53,10 +53,10 @@ static inline bool same_claim(const struct ln_claim *a, const struct ln_claim *b
 	       strcmp(a->detail, b->detail) == 0;
 }
 
-/* Some lengths up to `size`: each of a short input, else 64 of them and always the last. */
+/* Some lengths up to `size`: each of a short input, else 24 of them and always the last. */
 static inline size_t next_length(size_t len, size_t size)
 {
-	return LN_MIN(LN_MAX(len + 1, len + size / 64), size);
+	return LN_MIN(LN_MAX(len + 1, len + size / 24), size);
 }
 
 /* A copy of `len` bytes with nothing readable behind it. */
