@@ -232,6 +232,20 @@ static void test_long_heads_in_pieces(void **state)
 		}
 }
 
+static void test_a_long_line_that_is_no_request(void **state)
+{
+	stream.len = 0;
+	put_text(&stream, "EHLO ");
+	while (stream.len < 1000)
+		put8(&stream, 'x');
+	put_text(&stream, "\r\n");
+	for (size_t each = 1; each < 10; each++) {
+		sniff(&stream, each);
+		assert_int_equal(seen.n, 1);
+		expect_claim(0, LN_LAYER_OTHER, 0, "");
+	}
+}
+
 static void test_ssh_is_told_with_its_banner(void **state)
 {
 	sniff_text("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", 1, false);
@@ -290,6 +304,7 @@ int main(void)
 	    cmocka_unit_test(test_later_requests_of_a_connection),
 	    cmocka_unit_test(test_a_later_request_beyond_the_bound_says_nothing),
 	    cmocka_unit_test(test_long_heads_in_pieces),
+	    cmocka_unit_test(test_a_long_line_that_is_no_request),
 	    cmocka_unit_test(test_ssh_is_told_with_its_banner),
 	    cmocka_unit_test(test_pieces_in_any_order),
 	    cmocka_unit_test(test_every_layer_has_a_text),

@@ -294,6 +294,15 @@ static void test_lengths_that_do_not_fit(void **state)
 		message.data[changes[i].at] = changes[i].value;
 		expect_bad();
 	}
+	/* Half a cipher suite, and all else fits. */
+	hello_begin(&message);
+	put_sni(&message, "a.example", 9);
+	memmove(message.data + 44, message.data + 45, message.len - 45);
+	message.len--;
+	set16(&message, 39, 3);
+	set16(&message, HELLO_EXTENSIONS - 1, message.len - HELLO_EXTENSIONS - 1);
+	set16(&message, 2, message.len - 4);
+	expect_bad();
 }
 
 static void test_empty_records_are_passed_over(void **state)
