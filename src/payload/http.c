@@ -11,7 +11,7 @@
 #include "base/macros.h"
 
 #define METHOD_MAX 32
-#define BLANKS_MAX 256 /* bytes of empty lines before a request */
+#define BLANKS_MAX 256 /* before a request */
 
 struct text {
 	const char *at;
@@ -72,18 +72,19 @@ static bool take_line(struct text *rest, struct text *ret)
 	return true;
 }
 
-static bool is_line_end(char c)
+/* Before a request: an empty line does not count (RFC 9112, 2.2), and blanks not for all servers.
+ */
+static bool is_ahead(char c)
 {
-	return c == '\r' || c == '\n';
+	return is_blank(c) || c == '\n';
 }
 
-/* Empty lines before a request do not count (RFC 9112, 2.2). 0: the method and a blank are there.
- */
+/* 0: the method is there, and a blank. */
 static int take_method(struct text *rest, struct text *ret)
 {
 	size_t n = 0;
 
-	for (int i = 0; i < BLANKS_MAX && rest->len > 0 && is_line_end(rest->at[0]); i++) {
+	for (int i = 0; i < BLANKS_MAX && rest->len > 0 && is_ahead(rest->at[0]); i++) {
 		rest->at++;
 		rest->len--;
 	}
@@ -93,7 +94,7 @@ static int take_method(struct text *rest, struct text *ret)
 		return -EBADMSG;
 	if (n == rest->len)
 		return -EAGAIN;
-	if (n == 0 || (rest->at[n] != ' ' && rest->at[n] != '\t'))
+	if (n == 0 || !is_blank(rest->at[n]))
 		return -EBADMSG;
 	*ret = (struct text){rest->at, n};
 	rest->at += n;
@@ -111,8 +112,14 @@ static size_t scheme_length(struct text target)
 	return n > 0 && target.len - n >= 3 && memcmp(target.at + n, "://", 3) == 0 ? n : 0;
 }
 
-/* What is behind the method: target and version. A target with blanks inside is for servers that
- * look for the last word of the line. HTTP/0.9 has no version. */
+static bool is_version(struct text t)
+{
+	return t.len > 5 && strncasecmp(t.at, "HTTP/", 5) == 0 && t.at[5] >= '0' && t.at[5] <= '9';
+}
+
+/* What is behind the method: target and version, of which servers take any. A target with blanks
+ * inside is for those that look for the last word of the line. Without a version (HTTP/0.9) the
+ * head is over for some, and others go on and find a host: 1. */
 static int split_request_line(struct text line, struct request *q)
 {
 	struct text version;
@@ -123,10 +130,11 @@ static int split_request_line(struct text line, struct request *q)
 		;
 	version = (struct text){line.at + at, line.len - at};
 	q->target = trim((struct text){line.at, at});
-	if (version.len > 7 && strncasecmp(version.at, "HTTP/1.", 7) == 0 && q->target.len > 0)
+	if (is_version(version) && q->target.len > 0)
 		return 0;
 	q->target = line;
 	q->body_unknown = true;
+	q->unreadable = true;
 	if (at == 0 && line.len > 0 && equals(q->method, "GET") &&
 	    (line.at[0] == '/' || scheme_length(line) > 0))
 		return 1;
@@ -345,7 +353,7 @@ bool ln_http_may_settle(const uint8_t *bytes, size_t known, size_t len)
 
 	if (known <= BLANKS_MAX + METHOD_MAX)
 		return true;
-	while (is_line_end((char)bytes[first])) /* not all of what was known: see take_method */
+	while (is_ahead((char)bytes[first])) /* not all of what was known: see take_method */
 		first++;
 	end = memchr(bytes + first, '\n', len - first);
 	if (!end || (size_t)(end - bytes) >= known)

@@ -87,9 +87,12 @@ static void test_requests_to_a_server(void **state)
 	     "OPTIONS"},
 	    {"GET / HTTP/1.0\r\n\r\n", LN_LAYER_HTTP, "", 0, "GET"},
 	    {"GET / HTTP/1.1\r\nHost:\r\n\r\n", LN_LAYER_HTTP, "", 0, "GET"},
-	    {"GET /\r\n", LN_LAYER_HTTP, "", 0, "GET"},
+	    {"GET /\r\n", LN_LAYER_HTTP, UNREADABLE, 0, "GET"},
+	    {" \tGET / HTTP/02.1\nHost: a.example\n\n", LN_LAYER_HTTP, "a.example", 0, "GET"},
+	    {"GET / HTTP/2.0\r\nHost: a.example\r\n\r\n", LN_LAYER_HTTP, "a.example", 0, "GET"},
 	    {"\r\n\nGET\t /a b  HTTP/1.1\nHost: a.example\n\n", LN_LAYER_HTTP, "a.example", 0,
 	     "GET"},
+	    {"GET\v/ HTTP/1.1\nHost: a.example\n\n", LN_LAYER_HTTP, "a.example", 0, "GET"},
 	    {"GET / HTTP/1.1\r\nA: b\r\n c: d\r\nHost: a.example\r\n  \r\n\r\n", LN_LAYER_HTTP,
 	     "a.example", 0, "GET"},
 	    {"GET / HTTP/1.1\r\nHost: a.example\r\nHost: A.example\r\n\r\n", LN_LAYER_HTTP,
@@ -119,7 +122,8 @@ static void test_requests_to_a_relay(void **state)
 	     8443, "GET"},
 	    {"GET ftp://[::1]/dns-query HTTP/1.1\r\n\r\n", LN_LAYER_HTTP_PROXY, "::1", 21,
 	     "GET /dns-query"},
-	    {"GET gopher://a.example\r\n", LN_LAYER_HTTP_PROXY, "a.example", 0, "GET"},
+	    {"GET gopher://a.example HTTP/1.0\r\n\r\n", LN_LAYER_HTTP_PROXY, "a.example", 0, "GET"},
+	    {"GET http://a.example\r\n", LN_LAYER_HTTP_PROXY, UNREADABLE, 80, "GET"},
 	    {"GET http:///x HTTP/1.1\r\n\r\n", LN_LAYER_HTTP_PROXY, UNREADABLE, 80, "GET"},
 	};
 
@@ -177,14 +181,13 @@ static void test_what_is_no_request(void **state)
 	    "get key\r\n",
 	    "GET key\n",
 	    "GET / RTSP/1.0\r\n",
-	    "GET / HTTP/2.0\r\n",
+	    "GET / HTTP/x\r\n",
 	    "GET /x\r",
 	    "{",
 	    "\r\n:",
 	    "GET:",
 	    "METHODMETHODMETHODMETHODMETHODMET",
 	    "GET HTTP/1.1\r\n",
-	    "PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n",
 	};
 	struct ln_head h;
 
