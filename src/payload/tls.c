@@ -5,13 +5,14 @@
 #include <string.h>
 #include "base/macros.h"
 
-#define RECORD_HEADER    5
-#define RECORD_HANDSHAKE 0x16
-#define RECORD_MAX       16384 /* of plain text (RFC 8446, 5.1) */
-#define EMPTY_MAX        32    /* records without a byte, as servers bear them */
-#define MESSAGE_HEADER   4
-#define CLIENT_HELLO     1
-#define VERSION_MAJOR    3
+#define RECORD_HEADER      5
+#define RECORD_HANDSHAKE   0x16
+#define RECORD_VERSION_MAX 0x0f  /* first byte; some servers want 3, Go takes all up to this */
+#define RECORD_MAX         16384 /* of plain text (RFC 8446, 5.1) */
+#define EMPTY_MAX          32    /* records without a byte, as servers bear them */
+#define MESSAGE_HEADER     4
+#define CLIENT_HELLO       1
+#define VERSION_MAJOR      3
 
 #define EXT_SERVER_NAME        0
 #define EXT_ALPN               16
@@ -150,16 +151,18 @@ static void read_extension(unsigned int type, struct cursor data, struct ln_tls_
 		read_versions(data, h);
 		break;
 	case EXT_ECH:
-		h->ech = data.left > 0 && data.at[0] == ECH_OUTER;
+		h->ech |= data.left > 0 && data.at[0] == ECH_OUTER;
 		break;
 	default:
 		break;
 	}
 }
 
+/* Two of an extension are for a server that knows it no hello (RFC 8446, 4.2), and nothing for one
+ * that does not. So two server names are none that can be told, and of others the first counts. */
 static int read_extensions(struct cursor *c, struct ln_tls_hello *h)
 {
-	uint64_t seen = 0; /* types below 63, and ECH */
+	uint64_t seen = 0; /* types below 64 */
 	unsigned int type, len;
 	int r = take_number(c, 2, &len);
 
@@ -169,19 +172,20 @@ static int read_extensions(struct cursor *c, struct ln_tls_hello *h)
 		return -EBADMSG;
 	while (c->left > 0) {
 		struct cursor data;
-		uint64_t bit;
+		bool again;
 
 		r = take_number(c, 2, &type);
+		if (r == 0)
+			r = take_vector(c, 2, 0, UINT16_MAX, &data);
 		if (r < 0)
 			return r;
-		bit = type < 63 ? 1ULL << type : type == EXT_ECH ? 1ULL << 63 : 0;
-		if (seen & bit)
-			return -EBADMSG;
-		seen |= bit;
-		r = take_vector(c, 2, 0, UINT16_MAX, &data);
-		if (r < 0)
-			return r;
-		read_extension(type, data, h);
+		again = type < 64 && (seen & 1ULL << type);
+		if (type < 64)
+			seen |= 1ULL << type;
+		if (!again)
+			read_extension(type, data, h);
+		else if (type == EXT_SERVER_NAME)
+			h->name[0] = '\0';
 	}
 	return 0;
 }
@@ -256,8 +260,8 @@ static bool is_whole(const struct message *m)
 		   ((size_t)m->bytes[1] << 16 | (size_t)m->bytes[2] << 8 | m->bytes[3]);
 }
 
-/* Takes records until the message is whole or the bytes end. The version is anything with the
- * right first byte: middleboxes made clients lie there (RFC 8446, 5.1). */
+/* Takes records until the message is whole or the bytes end. The version is anything that a server
+ * lets pass: middleboxes made clients lie there (RFC 8446, 5.1). */
 static int join_records(const uint8_t *bytes, size_t len, struct message *m)
 {
 	unsigned int n_empty = 0;
@@ -267,7 +271,7 @@ static int join_records(const uint8_t *bytes, size_t len, struct message *m)
 	while (len > 0 && !is_whole(m)) {
 		size_t fragment;
 
-		if (bytes[0] != RECORD_HANDSHAKE || (len > 1 && bytes[1] != VERSION_MAJOR))
+		if (bytes[0] != RECORD_HANDSHAKE || (len > 1 && bytes[1] > RECORD_VERSION_MAX))
 			return -EBADMSG;
 		if (len < RECORD_HEADER)
 			break;
