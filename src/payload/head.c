@@ -10,13 +10,25 @@ void ln_head_set_unreadable(struct ln_claim *c)
 	c->addr = (struct ln_addr){0};
 }
 
+/* Whether a name ends in a number: no top-level domain does, and programs take such text for an
+ * address in one way or another (127.1, 0x7f.1, 017700000001). */
+static bool is_number(const char *name)
+{
+	const char *last = strrchr(name, '.');
+
+	last = last ? last + 1 : name;
+	if (last[0] == '0' && last[1] == 'x')
+		return last[2 + strspn(last + 2, "0123456789abcdef")] == '\0';
+	return last[strspn(last, "0123456789")] == '\0';
+}
+
 void ln_head_set_host(struct ln_claim *c, const void *text, size_t len)
 {
 	char literal[LN_ADDR_TEXT_MAX];
 
 	ln_head_set_unreadable(c);
 	if (ln_name_canonical(text, len, c->name)) {
-		if (ln_addr_parse(c->name, &c->addr))
+		if (ln_addr_parse(c->name, &c->addr) || is_number(c->name))
 			c->name[0] = '\0';
 	} else if (len < sizeof(literal) && !memchr(text, '\0', len)) {
 		memcpy(literal, text, len);

@@ -112,6 +112,18 @@ static size_t scheme_length(struct text target)
 	return n > 0 && target.len - n >= 3 && memcmp(target.at + n, "://", 3) == 0 ? n : 0;
 }
 
+/* Of those that a line without a version has to begin with, to be none of another protocol. */
+static bool is_known_method(struct text t)
+{
+	static const char *const methods[] = {"CONNECT", "DELETE", "GET",  "HEAD",
+					      "OPTIONS", "PATCH",  "POST", "PUT"};
+
+	for (size_t i = 0; i < LN_ARRAY_SIZE(methods); i++)
+		if (t.len == strlen(methods[i]) && memcmp(t.at, methods[i], t.len) == 0)
+			return true;
+	return false;
+}
+
 static bool is_version(struct text t)
 {
 	return t.len > 5 && strncasecmp(t.at, "HTTP/", 5) == 0 && t.at[5] >= '0' && t.at[5] <= '9';
@@ -135,10 +147,7 @@ static int split_request_line(struct text line, struct request *q)
 	q->target = line;
 	q->body_unknown = true;
 	q->unreadable = true;
-	if (at == 0 && line.len > 0 && equals(q->method, "GET") &&
-	    (line.at[0] == '/' || scheme_length(line) > 0))
-		return 1;
-	return -EBADMSG;
+	return at == 0 && line.len > 0 && is_known_method(q->method) ? 1 : -EBADMSG;
 }
 
 static void add_host(struct request *q, struct text value)
@@ -214,21 +223,26 @@ static uint16_t scheme_port(struct text scheme)
 	return equals(scheme, "ftp") ? 21 : 0;
 }
 
-/* host[:port] of an absolute URL, behind a user and password if there are any. */
+/* host[:port] of an absolute URL, behind a user and password if there are any. A mark that ends
+ * the host for some, and is part of a password for others, makes it one that cannot be read. */
 static void set_url(struct ln_claim *c, struct text url, size_t scheme_len)
 {
 	struct text authority = {url.at + scheme_len + 3, url.len - scheme_len - 3};
-	const char *at;
-	size_t len = 0;
+	const char *slash = memchr(authority.at, '/', authority.len), *at;
+	size_t len = slash ? (size_t)(slash - authority.at) : authority.len, marks = 0;
 
-	while (len < authority.len && !strchr("/?#", authority.at[len]))
-		len++;
-	at = memchr(authority.at, '@', len);
+	while (marks < len && !strchr("?#\\", authority.at[marks]))
+		marks++;
+	if (memchr(authority.at + marks, '@', len - marks)) {
+		ln_head_set_unreadable(c);
+		return;
+	}
+	at = memchr(authority.at, '@', marks);
 	if (at) {
-		len -= (size_t)(at + 1 - authority.at);
+		marks -= (size_t)(at + 1 - authority.at);
 		authority.at = at + 1;
 	}
-	ln_head_set_authority(c, authority.at, len);
+	ln_head_set_authority(c, authority.at, marks);
 	if (c->port == 0)
 		c->port = scheme_port((struct text){url.at, scheme_len});
 }
@@ -267,7 +281,9 @@ static void make_claim(const struct request *q, bool whole, struct ln_head *h)
 	struct ln_claim *c = &h->claim;
 
 	c->layer = connect || scheme > 0 ? LN_LAYER_HTTP_PROXY : LN_LAYER_HTTP;
-	if (connect) {
+	if (connect && !is_known_method(q->method)) {
+		ln_head_set_unreadable(c); /* "connect": not for all relays */
+	} else if (connect) {
 		ln_head_set_authority(c, q->target.at, q->target.len);
 	} else if (scheme > 0) {
 		set_url(c, q->target, scheme);

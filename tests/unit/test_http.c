@@ -105,6 +105,10 @@ static void test_requests_to_a_server(void **state)
 static void test_requests_to_a_relay(void **state)
 {
 	static const struct sample samples[] = {
+	    {"GET http://a.example/@b.example HTTP/1.1\r\n\r\n", LN_LAYER_HTTP_PROXY, "a.example",
+	     80, "GET"},
+	    {"GET http://a.example#x HTTP/1.1\r\n\r\n", LN_LAYER_HTTP_PROXY, "a.example", 80,
+	     "GET"},
 	    {"CONNECT a.example:443 HTTP/1.1\r\nHost: proxy.example\r\n\r\n", LN_LAYER_HTTP_PROXY,
 	     "a.example", 443, "CONNECT"},
 	    {"CONNECT 192.0.2.1:22 HTTP/1.0\r\n\r\n", LN_LAYER_HTTP_PROXY, "192.0.2.1", 22,
@@ -149,8 +153,12 @@ static void test_what_could_be_two_names_is_none(void **state)
 	     UNREADABLE, 0, "GET"},
 	    {"GET http://a.example@b.example@c.example/ HTTP/1.1\r\n\r\n", LN_LAYER_HTTP_PROXY,
 	     UNREADABLE, 80, "GET"},
-	    {"GET http://a.example\\@b.example/ HTTP/1.1\r\n\r\n", LN_LAYER_HTTP_PROXY, "b.example",
-	     80, "GET"},
+	    {"GET http://a.example\\@b.example/ HTTP/1.1\r\n\r\n", LN_LAYER_HTTP_PROXY, UNREADABLE,
+	     0, "GET"},
+	    {"GET http://a.example#@b.example/ HTTP/1.1\r\n\r\n", LN_LAYER_HTTP_PROXY, UNREADABLE,
+	     0, "GET"},
+	    {"GET http://a.example?@b.example HTTP/1.1\r\n\r\n", LN_LAYER_HTTP_PROXY, UNREADABLE, 0,
+	     "GET"},
 	    {"GET b.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0,
 	     "GET"},
 	    {"GET / HTTP/1.1\r\nHost: a.example, b.example\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0,
@@ -158,6 +166,14 @@ static void test_what_could_be_two_names_is_none(void **state)
 	    {"GET / HTTP/1.1\r\nHost: a.example:99999\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0,
 	     "GET"},
 	    {"GET / HTTP/1.1\r\nHost: a.example:0\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0, "GET"},
+	    {"connect a.example:1 HTTP/1.1\r\nHost: b.example\r\n\r\n", LN_LAYER_HTTP_PROXY,
+	     UNREADABLE, 0, "connect"},
+	    {"CONNECT a.example:1\r\n", LN_LAYER_HTTP_PROXY, UNREADABLE, 1, "CONNECT"},
+	    {"GET key\n", LN_LAYER_HTTP, UNREADABLE, 0, "GET"},
+	    {"GET / HTTP/1.1\r\nHost: 127.1\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0, "GET"},
+	    {"GET / HTTP/1.1\r\nHost: 0x7F.0.0.01\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0, "GET"},
+	    {"GET / HTTP/1.1\r\nHost: 0x7f000001\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0, "GET"},
+	    {"GET / HTTP/1.1\r\nHost: 127.0.0.011.\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0, "GET"},
 	    {"GET / HTTP/1.1\r\nHost: a:80:81\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0, "GET"},
 	    {"GET / HTTP/1.1\r\nHost: u@a.example\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0, "GET"},
 	    {"GET / HTTP/1.1\r\nHost: [192.0.2.1]\r\n\r\n", LN_LAYER_HTTP, UNREADABLE, 0, "GET"},
@@ -179,7 +195,6 @@ static void test_what_is_no_request(void **state)
 	    "EHLO a.example\r\n",
 	    "USER anonymous\r\n",
 	    "get key\r\n",
-	    "GET key\n",
 	    "GET / RTSP/1.0\r\n",
 	    "GET / HTTP/x\r\n",
 	    "GET /x\r",
@@ -187,7 +202,8 @@ static void test_what_is_no_request(void **state)
 	    "\r\n:",
 	    "GET:",
 	    "METHODMETHODMETHODMETHODMETHODMET",
-	    "GET HTTP/1.1\r\n",
+	    "OPTIONS rtsp://a.example RTSP/1.0\r\n",
+	    "QUIT now\r\n",
 	};
 	struct ln_head h;
 
