@@ -84,6 +84,19 @@ def test_a_short_name_that_only_a_search_domain_completes(start, paths):
     assert {r["query"] for r in watch.of("dns-query")} >= {"www.corp.local", "www.example.org"}
 
 
+@pytest.mark.parametrize("ask", ["dig +noedns big.example.org", "dig +tcp big.example.org",
+                                 "getent ahosts big.example.org"])
+def test_truncated_answer_and_the_same_over_tcp(start, paths, ask):
+    """Sixty addresses do not fit 512 bytes: the client asks again over TCP, or did so at once."""
+    addresses = [OTHER, *(f"198.18.0.{n}" for n in range(1, 60))]
+    watch = start.run(LISTED, "sh", "-ec", f"{ask}; {connect(OTHER)}",
+                      net=paths(hosts={"big.example.org": addresses}))
+    expect_quiet(watch, "big.example.org")
+    answers = [set(r["answers"]) for r in watch.of("dns-answer", proto="TCP", trusted=True)]
+    assert set(addresses) in answers
+    assert bool(watch.of("dns-query", proto="UDP")) == ("+tcp" not in ask)
+
+
 ASK_IN_MIXED_CASE = """
 import socket, struct, sys
 name, server = sys.argv[1:]

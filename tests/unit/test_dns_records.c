@@ -134,6 +134,7 @@ static void alias_mode_is_a_link(void **state)
 static void malformed_services_count_for_nothing(void **state)
 {
 	enum { GOOD, ORDER, TWICE, SHORT_HINT, EMPTY_HINT, PAST_END, CUT_KEY, COMPRESSED, COUNT };
+	static const uint8_t zeros[255];
 	struct ln_dns_message msg;
 	struct wire w;
 
@@ -148,9 +149,11 @@ static void malformed_services_count_for_nothing(void **state)
 			s.data.bytes[s.data.len - 5]++;
 		if (i == CUT_KEY)
 			put_bytes(&s.data, "\x00\x07", 2);
-		if (i == COMPRESSED)
+		if (i == COMPRESSED) { /* with so many zeros that it could be a label */
 			memcpy(s.data.bytes, "\x00\x02\xc0\x0c\x00\x04\x00\x04\xc0\x00\x02\x01",
 			       s.data.len = 12);
+			put_parameter(&s, 0xff00, zeros, sizeof(zeros));
+		}
 		start(&w, FLAG_RESPONSE, "a.example", LN_DNS_HTTPS);
 		put_service(&w, "a.example", LN_DNS_HTTPS, 60, &good);
 		put_service(&w, "a.example", LN_DNS_HTTPS, 60, &s);
