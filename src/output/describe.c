@@ -201,7 +201,7 @@ void ln_describe_evidence(struct ln_buf *out, const struct ln_name_evidence *e, 
 	}
 	if (e->chain)
 		add_chain(out, e->chain);
-	if (e->over)
+	if (e->over && !claim)
 		ln_buf_adds(out, "; expired, grants nothing");
 	else if (!e->grants)
 		ln_buf_adds(out, "; grants nothing");

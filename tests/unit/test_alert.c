@@ -270,6 +270,11 @@ static void test_evidence_is_told(void **state)
 			   "TTL 0 s, 0 s ago; grants nothing\n"
 			   "Evidence: host.example: hosts file; grants\n"
 			   "Agent: ");
+	names[2].source = LN_NAME_SNI;
+	names[2].over = true; /* it never held */
+	assert_has(text(),
+		   "\nEvidence: x.example: server name that the agent sent by TLS, 0 s ago; "
+		   "grants nothing\n");
 	names[0].stale = true;
 	finding.n_names = 6;
 	assert_has(text(), "; grants, past its TTL\n");
