@@ -121,3 +121,10 @@ int ln_watch_start_lookups(struct ln_watch *w, struct ln_error *err)
 		return 0;
 	return ln_lookup_new(w->lookup_names, n, w->resolvers, w->n_resolvers, err, &w->lookup);
 }
+
+bool ln_watch_ask(uint64_t ticket, const char *const *names, size_t n, void *user)
+{
+	struct ln_watch *w = user;
+
+	return w->lookup && ln_lookup_ask(w->lookup, ticket, names, n) == 0;
+}

@@ -31,7 +31,7 @@ static int make_poll(const struct ln_sensor_config *c, struct ln_error *err, str
 }
 
 const struct ln_sensor_kind ln_sensor_kinds[] = {
-    {.name = "bpf", .root = true, .cgroup = true, .make = make_bpf},
+    {.name = "bpf", .root = true, .cgroup = true, .dns = true, .make = make_bpf},
     {.name = "poll", .proc = true, .make = make_poll},
     {0},
 };

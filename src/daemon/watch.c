@@ -104,6 +104,9 @@ static int make_engine(struct ln_watch *w, struct ln_error *err)
 	    .netns = w->netns,
 	    .search = w->resolv.search,
 	    .n_search = w->resolv.n_search,
+	    .attached = w->c.attach,
+	    .dns_unseen = !w->c.kind->dns,
+	    .ask = ln_watch_ask,
 	    .on_finding = on_finding,
 	    .user = w,
 	};

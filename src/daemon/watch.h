@@ -23,6 +23,7 @@ struct ln_sensor_kind {
 	bool root;   /* needs root, the initial PID namespace and the cgroup v2 tree */
 	bool proc;   /* goes on reading /proc of the agent: see ln_privileges_drop */
 	bool cgroup; /* wants a cgroup of the agent's own */
+	bool dns;    /* sees the DNS messages of the agent */
 	int (*make)(const struct ln_sensor_config *c, struct ln_error *err, struct ln_sensor **ret);
 };
 extern const struct ln_sensor_kind ln_sensor_kinds[];

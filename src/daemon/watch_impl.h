@@ -63,6 +63,8 @@ void ln_watch_event(const struct ln_event *ev, void *user);
 void ln_watch_read_resolvers(struct ln_watch *w);
 void ln_watch_feed_hosts(struct ln_watch *w);
 int ln_watch_start_lookups(struct ln_watch *w, struct ln_error *err);
+/* See `ask` of ln_engine_config. */
+bool ln_watch_ask(uint64_t ticket, const char *const *names, size_t n, void *user);
 
 /* inspect.c: remembers which file the log is, and what it holds by now. */
 void ln_watch_note_log(struct ln_watch *w);

@@ -45,7 +45,9 @@ int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret)
 				ln_policy_grace_ns(config->policy));
 	e->aliases = ln_aliases_new(LN_ALIASES_MAX, ln_policy_grace_ns(config->policy));
 	e->cgroups = ln_cgroups_new(LN_CGROUPS_MAX);
-	if (copy_config(e, config) < 0 || !e->tree || !e->names || !e->aliases || !e->cgroups) {
+	e->holds = ln_holds_new(config);
+	if (copy_config(e, config) < 0 || !e->tree || !e->names || !e->aliases || !e->cgroups ||
+	    !e->holds) {
 		ln_engine_free(&e);
 		return -ENOMEM;
 	}
@@ -59,6 +61,7 @@ void ln_engine_free(struct ln_engine **engine)
 
 	if (!e)
 		return;
+	ln_holds_free(&e->holds);
 	ln_flows_done(e);
 	ln_questions_done(e);
 	ln_dns_streams_done(e);
@@ -145,6 +148,7 @@ void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_add
 	uint64_t evicted;
 
 	(void)ln_names_add(e->names, agent, addr, evidence);
+	ln_holds_note_name(e, addr, evidence);
 	evicted = ln_names_evicted(e->names);
 	if (evicted != e->names_evicted)
 		ln_losses_add(e, agent, "too many names of addresses: the oldest were forgotten",
@@ -281,9 +285,8 @@ static void take_dns(struct ln_engine *e, const struct ln_event *ev)
 	ln_questions_message(e, ev, &m);
 }
 
-void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
+void ln_engine_take(struct ln_engine *e, const struct ln_event *ev)
 {
-	ln_engine_tick(e, ev->time_ns, ev->wall_ns);
 	switch (ev->kind) {
 	case LN_EVENT_FORK:
 	case LN_EVENT_ADOPT:
@@ -309,6 +312,7 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 		ln_flows_wire(e, ev);
 		break;
 	case LN_EVENT_CHANNEL:
+		ln_holds_note_channel(e, &ev->channel);
 		ln_channels_take(e, ev);
 		break;
 	case LN_EVENT_CGROUP:
@@ -316,6 +320,9 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 		break;
 	case LN_EVENT_TAMPER:
 		ln_tampers_take(e, ev);
+		break;
+	case LN_EVENT_LOOKED:
+		ln_holds_looked(e, ev->looked.ticket, ev->looked.failed);
 		break;
 	case LN_EVENT_LOST:
 		e->sum.lost += ev->lost.count;
@@ -332,14 +339,11 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
 	}
 }
 
-uint64_t ln_engine_deadline(const struct ln_engine *e)
-{
-	return LN_MIN(ln_repeats_deadline(e), LN_MIN(ln_folds_deadline(e), ln_losses_deadline(e)));
-}
-
 /* Events of several CPUs may come a little out of order; the engine's time never goes back. */
-void ln_engine_tick(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns)
+static void advance(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns)
 {
+	if (e->start_ns == 0)
+		e->start_ns = now_ns;
 	if (now_ns >= e->now_ns) {
 		e->now_ns = now_ns;
 		e->wall_ns = wall_ns;
@@ -349,9 +353,32 @@ void ln_engine_tick(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns)
 	ln_losses_advance(e);
 }
 
+/* A name that comes late still counts, so the time of who waits for it ends afterwards. */
+void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev)
+{
+	advance(e, ev->time_ns, ev->wall_ns);
+	if (!ln_holds_keep(e, ev))
+		ln_engine_take(e, ev);
+	ln_holds_advance(e);
+}
+
+void ln_engine_tick(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns)
+{
+	advance(e, now_ns, wall_ns);
+	ln_holds_advance(e);
+}
+
+uint64_t ln_engine_deadline(const struct ln_engine *e)
+{
+	uint64_t told = LN_MIN(ln_repeats_deadline(e), ln_folds_deadline(e));
+
+	return LN_MIN(told, LN_MIN(ln_losses_deadline(e), ln_holds_deadline(e)));
+}
+
 void ln_engine_finish(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns)
 {
 	ln_engine_tick(e, now_ns, wall_ns);
+	ln_holds_finish(e);
 	ln_repeats_finish(e);
 	ln_folds_finish(e);
 	ln_losses_finish(e);
@@ -364,7 +391,7 @@ size_t ln_engine_living(const struct ln_engine *e)
 
 size_t ln_engine_open_flows(const struct ln_engine *e)
 {
-	return ln_flows_count(e);
+	return ln_flows_count(e) + ln_holds_flows(e);
 }
 
 void ln_engine_summary(const struct ln_engine *e, struct ln_engine_summary *ret)

@@ -24,6 +24,13 @@ struct ln_engine_config {
 	const char (*search)[LN_NAME_MAX]; /* search domains; copied */
 	size_t n_search;
 	uint64_t repeat_every_ns; /* 0: 10 s */
+	bool attached;   /* the agent lived before the watch: earlier answers were not seen */
+	bool dns_unseen; /* the sensor sees no DNS message */
+	bool monitored;  /* systemd-resolved tells its answers, a little after it gives them */
+	/* Asks for names that the policy lists, now, by linnet's own look-ups; LN_EVENT_LOOKED with
+	 * this ticket follows when all were answered or have failed. False: it does not. NULL:
+	 * there are no such look-ups. */
+	bool (*ask)(uint64_t ticket, const char *const *names, size_t n, void *user);
 	ln_finding_fn on_finding;
 	void *user;
 };

@@ -20,6 +20,8 @@ enum ln_event_kind {
 	LN_EVENT_CGROUP,  /* the path of a cgroup in which the tree is */
 	LN_EVENT_BYTES,   /* what a flow carries */
 	LN_EVENT_TAMPER,  /* somebody touched linnet itself */
+	LN_EVENT_LOOKED,  /* linnet's own look-ups for one ticket are through, see ln_engine_config
+			   */
 	LN_EVENT_LOST,
 	LN_EVENT_TICK, /* the time only: nothing happened */
 	LN_EVENT_COUNT,
@@ -187,6 +189,10 @@ struct ln_event {
 			const char *what; /* "a probe was detached: cgroup/connect4" */
 			struct ln_party by;
 		} tamper;
+		struct {
+			uint64_t ticket;
+			bool failed; /* not all of them were answered */
+		} looked;
 		struct {
 			const char *reason; /* static text: "ring buffer full" */
 			uint64_t count;     /* since the last one */

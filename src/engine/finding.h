@@ -132,7 +132,8 @@ struct ln_finding {
 					   * the place of which they claim a name */
 	enum ln_dns_way dns_way;          /* FLOW_*, CLAIM */
 	bool notice;      /* FLOW_OPEN, CLAIM: `subject` is news for people, but no alert */
-	uint64_t held_ns; /* FLOW_OPEN: how long it waited for linnet's own look-ups; 0 not */
+	uint64_t held_ns; /* FLOW_OPEN: how long it waited for a name to be confirmed; 0 not */
+	const char *held; /* and what came of it, in words; NULL not */
 	const struct ln_party *other; /* TAMPER: who did it; pid 0 unknown */
 	const char *subject; /* CHANNEL, CLAIM, TAMPER: what it is about, in words; REPEATS of them
 			      * and of WIRE, too */

@@ -128,21 +128,30 @@ static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_even
 	ln_engine_emit(e, f);
 }
 
-static void judge_and_tell(struct ln_engine *e, const struct ln_event *ev, struct ln_judgement *ret)
+static void tell_open(struct ln_engine *e, const struct ln_event *ev, const struct ln_judgement *j)
 {
 	struct ln_finding f = ln_engine_finding(e, ev, LN_FINDING_FLOW_OPEN);
 
 	f.event_kind = LN_EVENT_FLOW_OPEN;
+	ln_holds_mark(e, &f);
+	count(e, &ev->flow.flow, j);
+	emit(e, &f, ev, j);
+}
+
+static void judge_and_tell(struct ln_engine *e, const struct ln_event *ev, struct ln_judgement *ret)
+{
 	ln_judge_flow(e, ev->agent, &ev->flow.flow, ret);
-	count(e, &ev->flow.flow, ret);
-	emit(e, &f, ev, ret);
+	tell_open(e, ev, ret);
 }
 
 void ln_flows_open(struct ln_engine *e, const struct ln_event *ev)
 {
 	struct ln_judgement j;
 
-	judge_and_tell(e, ev, &j);
+	ln_judge_flow(e, ev->agent, &ev->flow.flow, &j);
+	if (j.verdict == LN_VERDICT_UNEXPECTED && ln_holds_take(e, ev))
+		return;
+	tell_open(e, ev, &j);
 	remember(e, ev, &j);
 }
 

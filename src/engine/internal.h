@@ -44,6 +44,13 @@
 #define LN_READINGS_MAX      4096
 #define LN_READING_BYTES     (16u << 20) /* of all of them */
 #define LN_ALIASES_MAX       16384
+#define LN_HOLDS_MAX         256
+#define LN_HOLD_NS           (250 * LN_NS_PER_MS)
+#define LN_HOLD_MONITOR_NS   (25 * LN_NS_PER_MS)
+#define LN_HOLD_ATTACH_NS    (600 * LN_NS_PER_S)
+#define LN_HOLD_EVENTS_MAX   64
+#define LN_HOLD_BYTES_MAX    (32 << 10)
+#define LN_HOLD_NAMES_MAX    32
 
 /* What may come in a flood: LN_ALERTS_PER_S a second are told one by one, the rest as a count. */
 enum ln_fold_kind {
@@ -91,6 +98,7 @@ struct ln_engine {
 	ln_finding_fn on_finding;
 	void *user;
 
+	uint64_t start_ns;                       /* of the first event */
 	uint64_t now_ns, wall_ns;                /* never goes back */
 	struct ln_tree *tree;                    /* owned */
 	struct ln_names *names;                  /* owned */
@@ -99,6 +107,7 @@ struct ln_engine {
 	uint64_t names_evicted, aliases_evicted; /* as last looked at */
 	uint64_t processes_refused, cgroups_evicted;
 
+	struct ln_holds *holds;             /* owned */
 	struct ln_open_flow *open_flows;    /* owned; oldest first */
 	struct ln_question *questions;      /* owned; oldest first */
 	struct ln_question *past_questions; /* owned; retired first first */
@@ -147,6 +156,27 @@ void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_add
 bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow);
 /* Whether it is listed as one, whoever answers there. */
 bool ln_engine_lists_resolver(const struct ln_engine *e, const struct ln_endpoint *remote);
+
+/* What ln_engine_feed does when the event is not put behind one that is held. */
+void ln_engine_take(struct ln_engine *e, const struct ln_event *ev);
+
+/* holds.c: see there. */
+struct ln_holds *ln_holds_new(const struct ln_engine_config *config);
+void ln_holds_free(struct ln_holds **h);
+/* Whether a flow that is unexpected is held; else it is to be told now. */
+bool ln_holds_take(struct ln_engine *e, const struct ln_event *ev);
+/* Whether the event waits behind a flow that is held, because it must not overtake it. */
+bool ln_holds_keep(struct ln_engine *e, const struct ln_event *ev);
+/* The flow that is being told was held: sets held_ns and held. */
+void ln_holds_mark(struct ln_engine *e, struct ln_finding *f);
+void ln_holds_note_channel(struct ln_engine *e, const struct ln_channel *c);
+void ln_holds_note_name(struct ln_engine *e, const struct ln_addr *addr,
+			const struct ln_name_evidence *evidence);
+void ln_holds_looked(struct ln_engine *e, uint64_t ticket, bool failed);
+void ln_holds_advance(struct ln_engine *e);
+void ln_holds_finish(struct ln_engine *e);
+uint64_t ln_holds_deadline(const struct ln_engine *e);
+size_t ln_holds_flows(const struct ln_engine *e);
 
 /* flows.c */
 void ln_flows_open(struct ln_engine *e, const struct ln_event *ev);
@@ -271,6 +301,8 @@ void ln_judge_name(struct ln_engine *e, uint32_t agent, const char *name,
 void ln_repeats_take(struct ln_engine *e, struct ln_finding *f);
 /* Of a claim that is no violation: whether it is news. */
 bool ln_repeats_is_news(struct ln_engine *e, const struct ln_finding *f);
+/* Whether this destination was told already. */
+bool ln_repeats_told(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow);
 void ln_repeats_query(struct ln_engine *e, struct ln_finding *f);
 void ln_repeats_advance(struct ln_engine *e);
 void ln_repeats_finish(struct ln_engine *e);

@@ -203,6 +203,20 @@ bool ln_repeats_is_news(struct ln_engine *e, const struct ln_finding *f)
 	return (!t || is_new) && ln_folds_pass(e, fold_of(f), 1, f);
 }
 
+bool ln_repeats_told(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow)
+{
+	const struct ln_finding f = {.kind = LN_FINDING_FLOW_OPEN,
+				     .verdict = LN_VERDICT_UNEXPECTED,
+				     .agent = agent,
+				     .flow = flow};
+	struct ln_same_key key;
+	size_t len = ln_same_key_make(ln_same_kind_of(&f), &f, NULL, &key);
+	struct ln_told *t;
+
+	HASH_FIND(hh, e->told, &key, len, t);
+	return t;
+}
+
 static uint64_t times_asked(const struct ln_told *t)
 {
 	return LN_MAX(t->asked_other, LN_MAX(t->asked_a, t->asked_aaaa));

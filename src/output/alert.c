@@ -220,6 +220,10 @@ static void add_more(struct ln_alert *a, const struct ln_finding *f)
 		add_claim_lines(a, f);
 	if (f->flow)
 		add_flow_lines(a, f);
+	if (f->held)
+		ln_buf_addf(&a->text, "Confirmed: after %llu ms, %s\n",
+			    (unsigned long long)((f->held_ns + LN_NS_PER_MS - 1) / LN_NS_PER_MS),
+			    f->held);
 	if (f->place)
 		add_line(a, "Place", f->place);
 	if (f->group) {

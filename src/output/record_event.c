@@ -467,6 +467,10 @@ void ln_record_event(struct ln_buf *b, const struct ln_finding *f)
 	switch (f->kind) {
 	case LN_FINDING_FLOW_OPEN:
 		add_flow(b, f);
+		if (f->held_ns > 0) {
+			LN_JSON_KEY(b, "held_ms");
+			ln_json_ms(b, f->held_ns);
+		}
 		break;
 	case LN_FINDING_FLOW_CLOSE:
 		add_flow(b, f);

@@ -19,6 +19,14 @@
 #define TIMEOUT_MS    2000 /* of the first try; c-ares doubles it */
 #define UDP_SIZE      1232 /* fits any path without fragments (RFC 9715) */
 #define BACKOFF_SHIFT 16
+#define TICKETS_MAX   256
+#define TICKET_NAMES  32
+#define ASKS_PER_S    512
+#define ASK_EVERY_NS  (20 * LN_NS_PER_MS)
+
+/* When to ask, as keys of the heap: long past, and no 0, which would stop a timer. */
+#define DUE_FIRST 1 /* somebody waits for it */
+#define DUE_NOW   2
 
 struct question {
 	struct ln_heap_node due; /* key: when to ask, monotonic; in the heap unless under way */
@@ -26,6 +34,9 @@ struct question {
 	uint16_t type;
 	uint32_t vain; /* times asked since the last address */
 	bool settled;  /* answered or failed at least once */
+	bool under_way;
+	bool wanted;       /* by a ticket */
+	uint64_t asked_ns; /* 0: never */
 };
 
 struct asked_name {
@@ -35,6 +46,15 @@ struct asked_name {
 	struct question questions[2];
 };
 
+/* Who waits for the answers to some questions. */
+struct ticket {
+	struct ticket *next;
+	uint64_t number;
+	bool failed;
+	size_t n_left;
+	struct question *left[2 * TICKET_NAMES];
+};
+
 struct ln_lookup {
 	int epoll_fd, timer_fd;
 	bool library;
@@ -42,6 +62,10 @@ struct ln_lookup {
 	struct asked_name *names;
 	size_t n_names;
 	struct ln_heap due;
+	struct ticket *tickets; /* owned */
+	size_t n_tickets;
+	uint64_t second_ns; /* when the count of asks began anew */
+	size_t asks;
 	size_t in_flight, unanswered, unsettled;
 	uint64_t failures;
 	uint32_t ttl_min_s, ttl_max_s;
@@ -122,6 +146,57 @@ static bool read_answer(const struct question *q, const uint8_t *bytes, int len,
 	       ret->qtype == q->type && strcmp(ret->qname, q->name->text) == 0;
 }
 
+static void tell_ticket(struct ln_lookup *l, const struct ticket *t)
+{
+	const struct ln_event ev = {
+	    .kind = LN_EVENT_LOOKED,
+	    .time_ns = ln_clock_mono_ns(),
+	    .wall_ns = ln_clock_wall_ns(),
+	    .looked = {.ticket = t->number, .failed = t->failed},
+	};
+
+	l->fn(&ev, l->user);
+}
+
+static bool waits_no_more(struct ticket *t, const struct question *q, bool failed)
+{
+	for (size_t i = 0; i < t->n_left; i++) {
+		if (t->left[i] != q)
+			continue;
+		t->left[i] = t->left[--t->n_left];
+		t->failed |= failed;
+		break;
+	}
+	return t->n_left == 0;
+}
+
+/* Tells those who waited for this question and for no other. They may ask again at once: first all
+ * of them leave the list. */
+static void settle_tickets(struct ln_lookup *l, const struct question *q, bool failed)
+{
+	struct ticket **at = &l->tickets, *over = NULL;
+
+	while (*at) {
+		struct ticket *t = *at;
+
+		if (!waits_no_more(t, q, failed)) {
+			at = &t->next;
+			continue;
+		}
+		*at = t->next;
+		t->next = over;
+		over = t;
+		l->n_tickets--;
+	}
+	while (over) {
+		struct ticket *t = over;
+
+		over = t->next;
+		tell_ticket(l, t);
+		free(t);
+	}
+}
+
 static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes, int len)
 {
 	struct question *q = arg;
@@ -129,11 +204,12 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes,
 	uint64_t now_ns = ln_clock_mono_ns();
 	struct ln_dns_message msg;
 	uint32_t delay_s = 0;
-	bool answered;
+	bool answered, wanted = q->wanted;
 
 	l->in_flight--;
 	if (status == ARES_EDESTRUCTION)
 		return;
+	q->under_way = q->wanted = false;
 	l->unsettled -= q->settled ? 0 : 1;
 	q->settled = true;
 	answered =
@@ -149,9 +225,10 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes,
 	} else {
 		/* No such record, or nobody who knows: less and less often. */
 		delay_s = clamp_ttl(l, (uint64_t)l->ttl_min_s << LN_MIN(q->vain, BACKOFF_SHIFT));
-		q->vain++;
+		q->vain += wanted ? 0 : 1;
 	}
 	schedule(l, q, now_ns, delay_s);
+	settle_tickets(l, q, !answered && status != ARES_ENOTFOUND);
 }
 
 /* A question that fails at once is due again later than `now_ns`, so the loop ends. */
@@ -165,6 +242,8 @@ static void ask_due(struct ln_lookup *l, uint64_t now_ns)
 
 		ln_heap_remove(&l->due, first);
 		l->in_flight++;
+		q->under_way = true;
+		q->asked_ns = now_ns;
 		ares_query(l->channel, q->name->text, ns_c_in, q->type, on_answer, q);
 	}
 }
@@ -261,6 +340,7 @@ static int take_names(struct ln_lookup *l, const char *const *names, size_t n_na
 			name->questions[k].type = k == 0 ? ns_t_a : ns_t_aaaa;
 			if (ln_heap_reserve(&l->due) < 0)
 				return -ENOMEM;
+			name->questions[k].due.key = DUE_NOW;
 			ln_heap_push(&l->due, &name->questions[k].due);
 		}
 	}
@@ -322,7 +402,7 @@ static int init_descriptors(struct ln_lookup *l)
 	    epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->timer_fd, &ev) < 0)
 		return -errno;
 	/* Long past: the first dispatch, not this call, talks to the network. */
-	return l->n_names ? set_timer(l, 1) : 0;
+	return l->n_names ? set_timer(l, DUE_NOW) : 0;
 }
 
 int ln_lookup_new(const char *const *names, size_t n_names, const struct ln_endpoint *servers,
@@ -371,9 +451,95 @@ void ln_lookup_free(struct ln_lookup **lookup)
 	ln_closep(&l->timer_fd);
 	ln_closep(&l->epoll_fd);
 	ln_heap_done(&l->due);
+	while (l->tickets) {
+		struct ticket *first = l->tickets;
+
+		l->tickets = first->next;
+		free(first);
+	}
 	free(l->names);
 	free(l);
 	*lookup = NULL;
+}
+
+static struct asked_name *find_name(const struct ln_lookup *l, const char *text)
+{
+	size_t first = 0, end = l->n_names;
+
+	while (first < end) {
+		size_t middle = first + (end - first) / 2;
+		int order = strcmp(l->names[middle].text, text);
+
+		if (order == 0)
+			return &l->names[middle];
+		if (order < 0)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return NULL;
+}
+
+/* False: too many were asked so within this second. */
+static bool bring_forward(struct ln_lookup *l, struct question *q, uint64_t now_ns)
+{
+	uint64_t due_ns = DUE_FIRST;
+
+	if (q->under_way || q->wanted)
+		return true;
+	if (now_ns - l->second_ns >= LN_NS_PER_S) {
+		l->second_ns = now_ns;
+		l->asks = 0;
+	}
+	if (l->asks == ASKS_PER_S)
+		return false;
+	l->asks++;
+	q->wanted = true;
+	if (q->asked_ns != 0 && q->asked_ns + ASK_EVERY_NS > now_ns)
+		due_ns = q->asked_ns + ASK_EVERY_NS;
+	if (due_ns < q->due.key) {
+		q->due.key = due_ns;
+		ln_heap_moved(&l->due, &q->due);
+	}
+	return true;
+}
+
+static int fill_ticket(struct ln_lookup *l, struct ticket *t, const char *const *names, size_t n)
+{
+	uint64_t now_ns = ln_clock_mono_ns();
+
+	for (size_t i = 0; i < LN_MIN(n, (size_t)TICKET_NAMES); i++) {
+		struct asked_name *name = find_name(l, names[i]);
+
+		for (size_t k = 0; name && k < LN_ARRAY_SIZE(name->questions); k++) {
+			if (!bring_forward(l, &name->questions[k], now_ns))
+				return -EBUSY;
+			t->left[t->n_left++] = &name->questions[k];
+		}
+	}
+	return t->n_left > 0 ? 0 : -ENOENT;
+}
+
+int ln_lookup_ask(struct ln_lookup *l, uint64_t ticket, const char *const *names, size_t n)
+{
+	LN_AUTO_FREE struct ticket *t = NULL;
+	int r;
+
+	if (l->n_tickets == TICKETS_MAX)
+		return -EBUSY;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	t->number = ticket;
+	r = fill_ticket(l, t, names, n);
+	if (r == 0)
+		r = arm(l);
+	if (r < 0)
+		return r;
+	t->next = l->tickets;
+	l->tickets = LN_TAKE_PTR(t);
+	l->n_tickets++;
+	return 0;
 }
 
 void ln_lookup_set_ttl_limits(struct ln_lookup *l, uint32_t min_s, uint32_t max_s)

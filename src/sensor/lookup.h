@@ -17,6 +17,12 @@ struct ln_lookup; /* opaque */
 int ln_lookup_new(const char *const *names, size_t n_names, const struct ln_endpoint *servers,
 		  size_t n_servers, struct ln_error *err, struct ln_lookup **ret);
 void ln_lookup_free(struct ln_lookup **l);
+/* Asks for these names now, whatever their TTL: names that are not among those of the look-up are
+ * passed over. When each of them has been answered or has failed, LN_EVENT_LOOKED with this ticket
+ * follows. A question that is under way is not asked twice, and one that was asked within 20 ms
+ * is asked when these are over. -ENOENT: none of the names is known here; -EBUSY: 256 tickets
+ * wait, or 512 questions were asked so within a second. May be called by `fn` of a dispatch. */
+int ln_lookup_ask(struct ln_lookup *l, uint64_t ticket, const char *const *names, size_t n);
 /* An epoll descriptor that holds c-ares' sockets and a timer: readable when dispatch has work. */
 int ln_lookup_fd(struct ln_lookup *l);
 int ln_lookup_dispatch(struct ln_lookup *l, ln_event_fn fn, void *user);

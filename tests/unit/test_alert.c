@@ -100,6 +100,16 @@ static void test_listener_and_place(void **state)
 	assert_lacks(text(), "Listener");
 }
 
+static void test_what_was_confirmed(void **state)
+{
+	finding.title = LN_TITLE_OUTBOUND;
+	assert_lacks(text(), "Confirmed");
+	finding.held_ns = 11 * LN_NS_PER_MS + 1;
+	finding.held = "by linnet's own look-up of a.example";
+	assert_has(text(), "\nProtocol: TCP\nConfirmed: after 12 ms, by linnet's own look-up of "
+			   "a.example\nAgent: ");
+}
+
 static void test_sockets_that_change_hands(void **state)
 {
 	finding.title = "SOCKET RECEIVED";
@@ -403,6 +413,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_channel, begin, end),
 	    cmocka_unit_test_setup_teardown(test_subjects_are_escaped, begin, end),
 	    cmocka_unit_test_setup_teardown(test_listener_and_place, begin, end),
+	    cmocka_unit_test_setup_teardown(test_what_was_confirmed, begin, end),
 	    cmocka_unit_test_setup_teardown(test_sockets_that_change_hands, begin, end),
 	    cmocka_unit_test_setup_teardown(test_inbound, begin, end),
 	    cmocka_unit_test_setup_teardown(test_wire, begin, end),

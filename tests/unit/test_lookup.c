@@ -33,7 +33,11 @@ struct server {
 };
 
 struct events {
-	size_t n;
+	size_t n, n_looked;
+	struct {
+		uint64_t ticket, time_ns;
+		bool failed;
+	} looked[16];
 	struct ln_event list[EVENTS_MAX];
 	char chains[EVENTS_MAX][LN_NAME_MAX];
 };
@@ -162,6 +166,13 @@ static void collect(const struct ln_event *ev, void *user)
 {
 	struct events *e = user;
 
+	if (ev->kind == LN_EVENT_LOOKED) {
+		assert_true(e->n_looked < LN_ARRAY_SIZE(e->looked));
+		e->looked[e->n_looked].ticket = ev->looked.ticket;
+		e->looked[e->n_looked].time_ns = ev->time_ns;
+		e->looked[e->n_looked++].failed = ev->looked.failed;
+		return;
+	}
 	assert_true(e->n < EVENTS_MAX);
 	e->list[e->n] = *ev;
 	snprintf(e->chains[e->n], sizeof(e->chains[0]), "%s", ev->name.evidence.chain);
@@ -175,7 +186,7 @@ static struct ln_lookup *new_lookup(const char *const *names, size_t n, uint16_t
 	struct ln_endpoint resolver = {.port = port};
 	struct ln_error err = {0};
 
-	events.n = 0;
+	events.n = events.n_looked = 0;
 	assert_true(ln_addr_parse("127.0.0.1", &resolver.addr));
 	assert_int_equal(ln_lookup_new(names, n, &resolver, 1, &err, &l), 0);
 	return l;
@@ -414,6 +425,74 @@ static void resolver_that_comes_late_is_found(void **state)
 	ln_lookup_free(&l);
 }
 
+static void run_until_looked(struct ln_lookup *l, size_t n)
+{
+	uint64_t until_ns = deadline();
+
+	while (events.n_looked < n) {
+		assert_int_equal(wait_readable(ln_lookup_fd(l), until_ns), 1);
+		assert_int_equal(ln_lookup_dispatch(l, collect, &events), 0);
+	}
+}
+
+static void names_are_asked_when_somebody_waits(void **state)
+{
+	static const char *const names[] = {"api.test", "long.test", "nobody.test"};
+	static const char *const known[] = {"long.test", "elsewhere.test", "nobody.test"};
+	struct ln_lookup *l = new_lookup(names, 3, server.port);
+
+	assert_true(run_until_events(l, 3));
+	assert_true(run_until_failures(l, 2));
+	assert_int_equal(wait_readable(ln_lookup_fd(l), 0), 0);
+	events.n = 0;
+	assert_int_equal(ln_lookup_ask(l, 7, known, 3), 0);
+	run_until_looked(l, 1);
+	assert_int_equal(events.looked[0].ticket, 7);
+	assert_false(events.looked[0].failed); /* that there is no such name is an answer */
+	assert_int_equal(events.n, 1);
+	assert_non_null(find_event("192.0.2.3"));
+	assert_int_equal(ln_lookup_ask(l, 8, &known[1], 1), -ENOENT);
+	assert_int_equal(wait_readable(ln_lookup_fd(l), 0), 0);
+	ln_lookup_free(&l);
+}
+
+static void asking_often_is_paced_and_shared(void **state)
+{
+	static const char *const names[] = {"edge.test"};
+	struct ln_lookup *l = new_lookup(names, 1, server.port);
+
+	assert_int_equal(ln_lookup_ask(l, 1, names, 1), 0); /* due already */
+	run_until_looked(l, 1);
+	assert_int_equal(events.n, 1);
+	assert_int_equal(ln_lookup_ask(l, 2, names, 1), 0);
+	assert_int_equal(ln_lookup_ask(l, 3, names, 1), 0);
+	run_until_looked(l, 3);
+	assert_int_equal(events.n, 2);
+	assert_true(events.looked[1].time_ns - events.looked[0].time_ns >= 19 * LN_NS_PER_MS);
+	ln_lookup_free(&l);
+}
+
+static void who_waits_is_bounded_and_hears_of_failures(void **state)
+{
+	static const char *const names[] = {"api.test"};
+	uint16_t port;
+	LN_AUTO_CLOSE int silent = loopback_socket(SOCK_DGRAM, 0, &port);
+	struct ln_lookup *l = new_lookup(names, 1, port);
+
+	for (uint64_t i = 1; i <= 256; i++)
+		assert_int_equal(ln_lookup_ask(l, i, names, 1), 0);
+	assert_int_equal(ln_lookup_ask(l, 257, names, 1), -EBUSY);
+	assert_int_equal(ln_lookup_dispatch(l, collect, &events), 0);
+	assert_int_equal(datagrams(silent), 2); /* A and AAAA, once */
+	ln_lookup_free(&l);                     /* with all of them waiting */
+	ln_closep(&silent);
+	l = new_lookup(names, 1, port); /* where nobody listens now */
+	assert_int_equal(ln_lookup_ask(l, 1, names, 1), 0);
+	run_until_looked(l, 1);
+	assert_true(events.looked[0].failed);
+	ln_lookup_free(&l);
+}
+
 static void doubles_and_localhost_are_not_asked(void **state)
 {
 	static const char *const names[] = {"api.test", "localhost", "db.localhost", "api.test"};
@@ -482,6 +561,9 @@ int main(void)
 	    cmocka_unit_test(more_names_than_questions_at_once),
 	    cmocka_unit_test(questions_under_way_are_bounded),
 	    cmocka_unit_test(resolver_that_comes_late_is_found),
+	    cmocka_unit_test(names_are_asked_when_somebody_waits),
+	    cmocka_unit_test(asking_often_is_paced_and_shared),
+	    cmocka_unit_test(who_waits_is_bounded_and_hears_of_failures),
 	    cmocka_unit_test(doubles_and_localhost_are_not_asked),
 	    cmocka_unit_test(no_resolver_is_an_error),
 	};

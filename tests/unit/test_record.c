@@ -38,7 +38,9 @@ static void test_flow_record(void **state)
 	finding.n_names = 2;
 	finding.hint = "add \"a\"";
 	flow.existing = true;
+	finding.held_ns = 12500000;
 	r = logged();
+	assert_int_equal((int)(json_number_value(field(r, "held_ms")) * 10), 125);
 	assert_text(r, "time", "2023-10-26T14:32:07.123456Z");
 	assert_text(r, "type", "flow-open");
 	assert_text(r, "agent", "travel_agent_v1");
