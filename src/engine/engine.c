@@ -145,10 +145,11 @@ bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow
 void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr,
 			const struct ln_name_evidence *evidence)
 {
+	size_t before = ln_names_count(e->names);
 	uint64_t evicted;
 
 	(void)ln_names_add(e->names, agent, addr, evidence);
-	ln_holds_note_name(e, addr, evidence);
+	ln_holds_note_name(e, addr, evidence, ln_names_count(e->names) > before);
 	evicted = ln_names_evicted(e->names);
 	if (evicted != e->names_evicted)
 		ln_losses_add(e, agent, "too many names of addresses: the oldest were forgotten",

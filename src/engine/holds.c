@@ -24,7 +24,7 @@ struct held_event {
 };
 
 enum outcome {
-	ENDED_NAMED,      /* some name permits it, or something else made it due */
+	ENDED_NAMED,      /* some name permits it */
 	ENDED_LOOKED,     /* linnet's own look-ups lead elsewhere */
 	ENDED_FAILED,     /* one of them was not to be had */
 	ENDED_UNANSWERED, /* not all of them were answered in time */
@@ -35,10 +35,9 @@ struct ln_hold {
 	struct ln_hold *prev, *next;
 	uint64_t since_ns;
 	uint64_t ticket; /* of what is asked now; 0 nothing is */
-	bool asked, failed;
+	bool asked, looked, failed;
 	size_t n_names;            /* that were asked for first */
 	char name[LN_NAME_MAX];    /* one of them */
-	size_t known;              /* names of addresses when it was asked */
 	bool dirty;                /* there is a new name for its address */
 	struct held_event *events; /* owned; oldest first; the first one is its opening */
 	struct held_event **end;   /* where the next one goes */
@@ -52,7 +51,8 @@ struct ln_holds {
 	bool (*ask)(uint64_t ticket, const char *const *names, size_t n, void *user);
 	uint64_t last_ticket;
 	bool attached, dns_unseen, monitored;
-	bool off_wire; /* the tree has used a name service that is not on the wire */
+	uint64_t news_ns; /* when linnet's own look-ups found a new address; 0 never */
+	bool off_wire;    /* the tree has used a name service that is not on the wire */
 	/* While the events of a hold are told: */
 	const struct ln_hold *telling; /* borrowed; NULL none is */
 	enum outcome outcome;
@@ -125,12 +125,14 @@ void ln_holds_note_channel(struct ln_engine *e, const struct ln_channel *c)
 }
 
 void ln_holds_note_name(struct ln_engine *e, const struct ln_addr *addr,
-			const struct ln_name_evidence *evidence)
+			const struct ln_name_evidence *evidence, bool is_new)
 {
 	struct ln_hold *hold;
 
-	if (evidence->source == LN_NAME_OWN_LOOKUP)
+	if (evidence->source == LN_NAME_OWN_LOOKUP) {
 		ln_candidates_answered(&e->holds->candidates, evidence->name, evidence->expires_ns);
+		e->holds->news_ns = is_new ? e->now_ns : e->holds->news_ns;
+	}
 	DL_FOREACH (e->holds->list, hold) {
 		if (ln_addr_equal(&hold->events->ev.flow.flow.remote.addr, addr))
 			hold->dirty = true;
@@ -226,7 +228,6 @@ static bool ask(struct ln_engine *e, struct ln_hold *hold)
 	if (n == 0 || !h->ask(h->last_ticket + 1, names, n, e->user))
 		return false;
 	hold->ticket = ++h->last_ticket;
-	hold->known = ln_names_count(e->names);
 	if (!hold->asked) {
 		hold->n_names = n;
 		memcpy(hold->name, names[0], strlen(names[0]) + 1);
@@ -349,9 +350,13 @@ static bool has_process(const struct ln_hold *hold, uint32_t pid)
 	return false;
 }
 
-static enum outcome at_once(const struct ln_hold *hold)
+static enum outcome outcome_of(const struct ln_hold *hold)
 {
-	return hold->ticket != 0 ? ENDED_UNANSWERED : ENDED_NAMED;
+	if (!hold->asked)
+		return ENDED_UNTOLD;
+	if (!hold->looked)
+		return ENDED_UNANSWERED;
+	return hold->failed ? ENDED_FAILED : ENDED_LOOKED;
 }
 
 static void tell_process(struct ln_engine *e, uint32_t pid)
@@ -361,7 +366,7 @@ static void tell_process(struct ln_engine *e, uint32_t pid)
 	DL_FOREACH_SAFE(e->holds->list, hold, next)
 	{
 		if (has_process(hold, pid))
-			tell(e, hold, at_once(hold));
+			tell(e, hold, outcome_of(hold));
 	}
 }
 
@@ -384,13 +389,14 @@ bool ln_holds_keep(struct ln_engine *e, const struct ln_event *ev)
 		return false;
 	if (append(hold, ev))
 		return true;
-	tell(e, hold, at_once(hold));
+	tell(e, hold, outcome_of(hold));
 	return false;
 }
 
-/* As long as new addresses come, more of them may: of a pool an answer is only a part. */
+/* Where new addresses come, more of them may: of a pool an answer is only a part. */
 void ln_holds_looked(struct ln_engine *e, uint64_t ticket, bool failed)
 {
+	uint64_t news_ns = e->holds->news_ns;
 	struct ln_hold *hold;
 
 	DL_FOREACH (e->holds->list, hold) {
@@ -400,8 +406,9 @@ void ln_holds_looked(struct ln_engine *e, uint64_t ticket, bool failed)
 	if (!hold)
 		return;
 	hold->ticket = 0;
+	hold->looked = true;
 	hold->failed = failed;
-	if (ln_names_count(e->names) != hold->known)
+	if (news_ns != 0 && e->now_ns - news_ns < LN_HOLD_NS)
 		ask(e, hold);
 }
 
@@ -412,15 +419,6 @@ static bool is_permitted(struct ln_engine *e, const struct ln_hold *hold)
 
 	ln_judge_flow(e, ev->agent, &ev->flow.flow, &j);
 	return j.verdict != LN_VERDICT_UNEXPECTED;
-}
-
-static enum outcome outcome_of(const struct ln_hold *hold)
-{
-	if (hold->ticket != 0)
-		return ENDED_UNANSWERED;
-	if (!hold->asked)
-		return ENDED_UNTOLD;
-	return hold->failed ? ENDED_FAILED : ENDED_LOOKED;
 }
 
 void ln_holds_advance(struct ln_engine *e)

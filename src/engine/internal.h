@@ -171,7 +171,7 @@ bool ln_holds_keep(struct ln_engine *e, const struct ln_event *ev);
 void ln_holds_mark(struct ln_engine *e, struct ln_finding *f);
 void ln_holds_note_channel(struct ln_engine *e, const struct ln_channel *c);
 void ln_holds_note_name(struct ln_engine *e, const struct ln_addr *addr,
-			const struct ln_name_evidence *evidence);
+			const struct ln_name_evidence *evidence, bool is_new);
 void ln_holds_looked(struct ln_engine *e, uint64_t ticket, bool failed);
 void ln_holds_advance(struct ln_engine *e);
 void ln_holds_finish(struct ln_engine *e);

@@ -261,10 +261,18 @@ static void test_new_addresses_are_a_reason_to_ask_again(void **state)
 	assert_int_equal(asked.times, 2);
 	assert_string_equal(asked.names[0], "two.example.com"); /* which was never answered */
 	assert_int_equal(f->n[LN_FINDING_FLOW_OPEN], 0);
-	/* No news: nothing more will come. */
+	/* The same again: by chance, perhaps. */
+	f->now_ns += MS(20);
 	looked(f, asked.ticket, false);
+	assert_int_equal(asked.times, 3);
+	ln_engine_tick(f->engine, START_NS + LN_HOLD_NS, WALL_NS);
 	assert_int_equal(f->alerts[LN_FINDING_FLOW_OPEN], 1);
-	assert_int_equal(asked.times, 2);
+	assert_string_equal(f->last.held, "by linnet's own look-up of api.example.com and 1 other");
+	/* Long after the last news, nothing more will come. */
+	f->now_ns += LN_HOLD_NS;
+	open_to(f, 2, OTHER);
+	looked(f, asked.ticket, false);
+	assert_int_equal(f->alerts[LN_FINDING_FLOW_OPEN], 2);
 	stop(f);
 }
 
