@@ -88,6 +88,8 @@ static void test_what_is_not_read(void **state)
 	flow.same_tree = true;
 	open_flow(f, &flow);
 	send_hello(f, &flow, "www.evil.example");
+	flow.id = 20; /* its opening was lost */
+	send_hello(f, &flow, "www.evil.example");
 	flow = make_flow(3, API, IPPROTO_TCP);
 	open_flow(f, &flow);
 	ev.bytes.flow = flow;
@@ -184,6 +186,27 @@ static void test_bytes_of_readings_are_bounded(void **state)
 	stop(f);
 }
 
+/* What has spoken may go without a word: a later request is all that is missed. */
+static void test_who_has_spoken_is_no_loss(void **state)
+{
+	struct fixture *f = start_bytes();
+	struct ln_flow flow = make_flow(0, API, IPPROTO_TCP);
+	static struct bytes b;
+
+	b.len = 0;
+	put(&b, "GET / HTTP/1.1\r\n\r\n", 18);
+	for (uint32_t i = 0; i <= LN_READINGS_MAX; i++) {
+		flow.id = i + 1;
+		open_flow(f, &flow);
+		send_piece(f, &flow, &b, 0, b.len);
+	}
+	assert_int_equal(f->n[LN_FINDING_CLAIM], LN_READINGS_MAX + 1);
+	assert_int_equal(summary(f).tables_full, 1);
+	ln_engine_finish(f->engine, f->now_ns, wall_of(f->now_ns));
+	assert_int_equal(f->alerts[LN_FINDING_LOST], 0);
+	stop(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +216,7 @@ int main(void)
 	    cmocka_unit_test(test_bytes_that_are_cut),
 	    cmocka_unit_test(test_readings_are_bounded),
 	    cmocka_unit_test(test_bytes_of_readings_are_bounded),
+	    cmocka_unit_test(test_who_has_spoken_is_no_loss),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -234,6 +234,10 @@ static void test_a_name_that_cannot_be_read(void **state)
 	assert_string_equal(f->last_subject, "unreadable name at 198.51.100.1:443");
 	assert_string_equal(f->last_reason, "The bytes name a site in a way that cannot be read.");
 	assert_string_equal(f->last_hint, "");
+	flow = opened(f, "192.0.2.7:443");
+	claim_name(f, &flow, LN_LAYER_TLS, "");
+	assert_int_equal(f->last.verdict, LN_VERDICT_UNEXPECTED);
+	assert_false(f->last.notice);
 	stop(f);
 }
 
