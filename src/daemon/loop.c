@@ -231,9 +231,11 @@ static int on_inspect(sd_event_source *s, uint64_t usec, void *user)
 static int on_cgroup(sd_event_source *s, int fd, uint32_t revents, void *user)
 {
 	struct loop *l = user;
+	int populated = ln_cgroup_populated(fd);
 
-	l->cgroup_emptied = ln_cgroup_populated(fd) == 0;
-	return 0;
+	/* One that somebody removed was empty, and can be polled without end from then on. */
+	l->cgroup_emptied = populated == 0 || populated == -ENODEV;
+	return populated == -ENODEV ? sd_event_source_set_enabled(s, SD_EVENT_OFF) : 0;
 }
 
 static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *user)

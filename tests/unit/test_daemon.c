@@ -195,6 +195,23 @@ static void the_cgroup_goes_with_the_agent(void **state)
 	assert_false(has_cgroup(l.pid));
 }
 
+static void a_cgroup_that_somebody_removed_is_empty(void **state)
+{
+	struct launched l;
+	int root = -1;
+
+	if (geteuid() != 0 || ln_cgroup_root(NULL, &root) < 0)
+		skip();
+	close(root);
+	assert_int_equal(run_shell(&FAKE_CGROUP, &l,
+				   "d=$(find /sys/fs/cgroup -maxdepth 4 -name linnet-$PPID "
+				   "-type d | head -n 1); [ -z \"$d\" ] || "
+				   "{ echo $$ >$d/../cgroup.procs && rmdir $d && echo removed; }"),
+			 0);
+	assert_non_null(strstr(l.text, "removed"));
+	assert_false(has_cgroup(l.pid));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +225,7 @@ int main(void)
 	    cmocka_unit_test(background_processes_keep_the_watch_open),
 	    cmocka_unit_test(both_processes_of_linnet_lose_their_privileges),
 	    cmocka_unit_test(the_cgroup_goes_with_the_agent),
+	    cmocka_unit_test(a_cgroup_that_somebody_removed_is_empty),
 	};
 
 	/* sudo's variables would change whom `run` starts the agent as. */
