@@ -229,16 +229,20 @@ static struct entry *victim_of_owner(const struct owner *owner, uint64_t now_ns)
 	return owner->by_age;
 }
 
+/* What only names goes first: anybody can send answers that nobody asked for. */
 static struct entry *victim_of_place(const struct place *place, uint64_t now_ns)
 {
-	struct entry *first = place->entries;
-	struct entry *oldest = place->entries;
-	struct entry *entry;
+	struct entry *first = NULL, *oldest = NULL, *entry;
+	bool grants = true;
 
+	DL_FOREACH (place->entries, entry)
+		grants = grants && entry->grants;
 	DL_FOREACH (place->entries, entry) {
-		if (entry->expiry.key < first->expiry.key)
+		if (entry->grants != grants)
+			continue;
+		if (!first || entry->expiry.key < first->expiry.key)
 			first = entry;
-		if (entry->seen_ns < oldest->seen_ns)
+		if (!oldest || entry->seen_ns < oldest->seen_ns)
 			oldest = entry;
 	}
 	return first->expiry.key < now_ns ? first : oldest;

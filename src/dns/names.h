@@ -4,9 +4,10 @@
  * expiry; never "the last name wins". A granting name permits while now <= expires + grace
  * (`stale` once past expiry); after that, and for a naming-only source, it still tells people
  * what the address was called. Bound: `max` evidence entries in all and LN_NAMES_PER_ADDR an
- * address and agent; the one that expired longest ago, else the oldest, goes first, and is
- * counted. When full, the agent that holds most gives: one that holds no more than its share
- * (max by the number of agents that hold anything) never loses an entry to another. O(log max).
+ * address and agent; the one that expired longest ago, else the oldest, goes first (of one
+ * address: of those that only name, if there are any), and is counted. When full, the agent that
+ * holds most gives: one that holds no more than its share (max by the number of agents that hold
+ * anything) never loses an entry to another. O(log max).
  */
 #ifndef LINNET_DNS_NAMES_H
 #define LINNET_DNS_NAMES_H

@@ -504,6 +504,26 @@ static void test_an_answer_to_a_broken_question(void **state)
 	stop(f);
 }
 
+/* Names that are only claimed push out no name that was answered. */
+static void test_a_flood_takes_nothing_away(void **state)
+{
+	struct fixture *f = start();
+	struct word w = question();
+	char name[64];
+
+	say(f, &w);
+	w = reply();
+	say(f, &w);
+	w.name = name;
+	w.id = 9;
+	for (unsigned int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "a%u.example.com", i);
+		say(f, &w);
+	}
+	assert_int_equal(reach(f, addr), LN_VERDICT_EXPECTED);
+	stop(f);
+}
+
 static void test_a_flood_is_folded(void **state)
 {
 	struct fixture *f = start();
@@ -551,6 +571,7 @@ int main(void)
 	    cmocka_unit_test(test_questions_that_were_forgotten),
 	    cmocka_unit_test(test_other_responders),
 	    cmocka_unit_test(test_an_answer_to_a_broken_question),
+	    cmocka_unit_test(test_a_flood_takes_nothing_away),
 	    cmocka_unit_test(test_a_flood_is_folded),
 	};
 
