@@ -8,9 +8,10 @@
 #include "base/table.h"
 #include "payload/stream.h"
 
-#define LENGTH_LEN 2
-#define HELD_MAX   (80 << 10) /* one message of the largest size, and what came behind it */
-#define BAD_MAX    16         /* messages of one direction that are no DNS */
+#define LENGTH_LEN   2
+#define HELD_MAX     (80 << 10) /* one message of the largest size, and what came behind it */
+#define QUESTION_MAX (4 << 10)
+#define BAD_MAX      16 /* messages of one direction that are no DNS */
 
 #define LOST_BYTES    "DNS over TCP that was missed: the rest is not read"
 #define LOST_NOT_DNS  "what a trusted resolver gets over TCP is no DNS: not read"
@@ -24,6 +25,7 @@ struct direction {
 
 struct ln_dns_stream {
 	uint64_t id; /* of the flow */
+	bool other;  /* it is no DNS: for bytes.c */
 	struct direction ways[2];
 	UT_hash_handle hh;
 };
@@ -74,6 +76,15 @@ static bool is_conversation(const struct ln_engine *e, const struct ln_flow *flo
 {
 	return flow->proto == IPPROTO_TCP && !flow->inbound &&
 	       (flow->remote.port == LN_PORT_DNS || ln_engine_lists_resolver(e, &flow->remote));
+}
+
+/* TLS, HTTP and SSH begin with bytes that would be a question of more than 4 KiB. A trusted
+ * resolver is spoken to in DNS whatever it looks like. */
+static bool is_other(const struct ln_engine *e, const struct ln_event *ev)
+{
+	return !ln_engine_lists_resolver(e, &ev->bytes.flow.remote) && !ev->bytes.inbound &&
+	       ev->bytes.offset == 0 && ev->bytes.len > 0 &&
+	       ev->bytes.bytes[0] >= QUESTION_MAX >> 8;
 }
 
 static void judge(struct ln_engine *e, const struct ln_event *ev, const struct ln_flow *flow,
@@ -131,8 +142,13 @@ bool ln_dns_stream_take(struct ln_engine *e, const struct ln_event *ev)
 	/* Nobody answers first: what does not start at its beginning was evicted, or came before
 	 * the watch. It stays in the table so that this is told once. */
 	whole = s || (ev->bytes.offset == 0 && !ev->bytes.inbound);
-	if (!s)
+	if (!s) {
 		s = make(e, ev);
+		if (s)
+			s->other = is_other(e, ev);
+	}
+	if (s && s->other)
+		return false;
 	way = s ? &s->ways[ev->bytes.inbound] : NULL;
 	if (way && way->blind)
 		return true;

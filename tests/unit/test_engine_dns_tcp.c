@@ -300,6 +300,28 @@ static void test_only_dns_is_read(void **state)
 	stop(f);
 }
 
+/* TLS on port 53 of who knows whom is read as TLS; that of a trusted resolver is a question. */
+static void test_what_begins_as_something_else(void **state)
+{
+	struct fixture *f = start();
+	LN_AUTO_FREE struct line *out = calloc(1, sizeof(*out));
+	struct ln_event ev;
+
+	memcpy(out->bytes, "GET / HTTP/1.1\r\nHost: www.evil.test\r\n\r\n", 40);
+	ev = piece(f, 1, false, out, 0, 2);
+	assert_true(ln_endpoint_parse("9.9.9.9:53", 53, &ev.bytes.flow.remote));
+	ln_engine_feed(f->engine, &ev);
+	ev.bytes.offset = 2;
+	ev.bytes.bytes += 2;
+	ev.bytes.len = 38;
+	ln_engine_feed(f->engine, &ev);
+	assert_int_equal(f->n[LN_FINDING_CLAIM], 1);
+	assert_int_equal(f->n[LN_FINDING_LOST], 0);
+	pass(f, 2, false, out, 0, 40);
+	assert_int_equal(f->n[LN_FINDING_CLAIM], 1);
+	stop(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +338,7 @@ int main(void)
 	    cmocka_unit_test(test_what_is_no_dns_is_not_read_for_ever),
 	    cmocka_unit_test(test_conversations_are_bounded),
 	    cmocka_unit_test(test_only_dns_is_read),
+	    cmocka_unit_test(test_what_begins_as_something_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
