@@ -109,7 +109,7 @@ static const struct row {
     {"release_agent, usermode helpers", {{0}}, "the kernel starts them, outside the tree"},
     {"files, pipes, shared memory", {{0}}, "data left for a process outside the tree"},
     {"inside expected connections", {{0}}, "contents are not looked into"},
-    {"names asked by TCP, TLS, HTTPS", {{0}}, "the connection is judged, its DNS is not read"},
+    {"names asked by TLS, QUIC, HTTPS", {{0}}, "the connection is judged, its DNS is not read"},
 };
 
 /* Copies the first hook of a list; returns what follows it, NULL at the end. */

@@ -58,7 +58,7 @@ kernel modules
 release_agent, usermode helpers
 files, pipes, shared memory
 inside expected connections
-names asked by TCP, TLS, HTTPS""".splitlines()
+names asked by TLS, QUIC, HTTPS""".splitlines()
 SIGHTS = {"seen", "alert on preparation", "BLIND"}
 NAME_WIDTH = 31
 
