@@ -94,7 +94,6 @@ __noinline int tell_cut(const struct piece *p)
 
 	if (!p)
 		return 0;
-	count_lost(LN_ABI_LOST_BYTES);
 	ev = emit_reserve(struct ln_abi_bytes);
 	if (!ev)
 		return 0;
@@ -275,6 +274,7 @@ __noinline int tell_quic(struct __sk_buff *skb)
 	m.offset = slot.quic;
 	m.urgent = dest_is_urgent(m.owner.agent, &m.flow, bpf_ktime_get_ns());
 	tell_packets(skb, &m, p.payload_at, p.payload_len, each ? each : p.payload_len);
+	/* No loss: mostly a client says once more what nobody answered. */
 	if (slot.quic + datagrams(skb) >= QUIC_TOLD) {
 		m.offset = LN_ABI_FIRST_PACKETS - 1;
 		tell_cut(&m);
@@ -387,6 +387,7 @@ static __always_inline void tell_pieces(struct __sk_buff *skb, struct stream *st
 	}
 	if (seg->len || seg->flags & TCP_URG) {
 		st->done = 1;
+		count_lost(LN_ABI_LOST_BYTES);
 		tell_cut(m);
 	}
 }
