@@ -160,8 +160,9 @@ class Net:
         lines.wait(lambda line: "READY" in line)
         return Said(lines)
 
-    def enter(self, command, etc=None, form="nsenter"):
-        """The command line that runs `command` where the agent lives, as the same process.
+    def enter(self, command, etc=None, form="nsenter", outside=False):
+        """The command line that runs `command` where the agent lives, or on the far side with the
+        agent's files, as the same process.
 
         nsenter: the host's mounts, with the namespace's /etc files over them. netns: what
         `ip netns exec` does, which also mounts a new /sys without the cgroup tree in it.
@@ -172,7 +173,8 @@ class Net:
         script = ('for f in resolv.conf hosts nsswitch.conf; do '
                   'mount --bind "$0/$f" "$(readlink -f /etc/$f)"; done; exec "$@"')
         return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, str(files),
-                "nsenter", f"--net=/run/netns/{self.name}", "--", *command]
+                "nsenter", f"--net=/run/netns/{self.outside if outside else self.name}", "--",
+                *command]
 
     def _end(self, process):
         process.kill()
