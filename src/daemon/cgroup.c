@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -120,6 +121,8 @@ int ln_cgroup_make(pid_t owner, struct ln_error *err, struct ln_cgroup *ret)
 		unlinkat(parent, c.name, AT_REMOVEDIR);
 		return r;
 	}
+	/* Says to others that it is in use, for as long as this is open. */
+	flock(c.fd, LOCK_SH | LOCK_NB);
 	c.parent_fd = LN_TAKE_FD(parent);
 	*ret = c;
 	return 0;
@@ -243,14 +246,16 @@ static bool is_orphan(const char *name)
 	return strncmp(comm, "linnet", strlen("linnet")) != 0;
 }
 
-/* The agent may have outlived its linnet: then nothing in its cgroup is touched. */
-static bool is_empty(int parent_fd, const char *name)
+/* The agent may have outlived its linnet: then nothing in its cgroup is touched. And its linnet may
+ * have another name than ours, or live in another PID namespace: then it holds a lock. */
+static bool is_left_behind(int parent_fd, const char *name)
 {
 	LN_AUTO_CLOSE int dir = openat(parent_fd, name, DIR_FLAGS);
 	const struct ln_cgroup c = {.parent_fd = -1, .fd = dir};
 	LN_AUTO_CLOSE int events = dir < 0 ? -1 : ln_cgroup_open_events(&c);
 
-	return events >= 0 && ln_cgroup_populated(events) == 0;
+	return events >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0 &&
+	       ln_cgroup_populated(events) == 0;
 }
 
 static unsigned sweep(int dir_fd, unsigned depth, unsigned *budget)
@@ -269,7 +274,7 @@ static unsigned sweep(int dir_fd, unsigned depth, unsigned *budget)
 			continue;
 		(*budget)--;
 		if (is_orphan(e->d_name)) {
-			removed += is_empty(dirfd(dir), e->d_name) &&
+			removed += is_left_behind(dirfd(dir), e->d_name) &&
 				   remove_tree(dirfd(dir), e->d_name, depth, budget);
 		} else if (depth < DEPTH_MAX) {
 			LN_AUTO_CLOSE int child = openat(dirfd(dir), e->d_name, DIR_FLAGS);

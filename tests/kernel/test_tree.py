@@ -112,6 +112,23 @@ def test_move_to_another_cgroup(start):
         os.rmdir(away)
 
 
+def test_the_agent_takes_its_cgroup_away(start):
+    """The watch goes on without it, rests, and ends with the agent."""
+    mount = cgroup2_mount()
+    if not mount:
+        pytest.skip("cgroup2 is not mounted here")
+    away = f"{mount}/other-{os.getpid()}"
+    os.mkdir(away)
+    try:
+        watch = start.run(WEATHER_ONLY, "sh", "-c",
+                          f"echo $$ >{away}/cgroup.procs && rmdir $(find {mount} -name linnet-$PPID)"
+                          f" && {' '.join(FLOW)}")
+        assert the_flow(watch)["args"] == FLOW
+        assert watch.wait(20) == 0, watch.text()
+    finally:
+        os.rmdir(away)
+
+
 def test_static_binary_and_renamed_copy(start, net):
     """The name in the alert is the file's real path, not what the process calls itself."""
     copy = net.folder / "innocent"
