@@ -10,6 +10,7 @@
 #include "daemon/cgroup.h"
 #include "daemon/privileges.h"
 #include "daemon/selftest.h"
+#include "sensor/resolved.h"
 
 /* The table of channels, in 100 columns. */
 #define NAME_WIDTH    31
@@ -66,6 +67,21 @@ static void tell_place(struct doctor *d)
 	bool reached = ln_cgroup_root(&err, &root) == 0;
 	tell(d, "system", "cgroup v2", reached ? STATE_OK : STATE_MISSING,
 	     reached ? "the tree can be reached" : err.text);
+}
+
+static void tell_resolved(struct doctor *d)
+{
+	LN_CLEANUP(ln_resolved_free) struct ln_resolved *r = NULL;
+	int error = ln_resolved_new(LN_RESOLVED_PATH, false, &r);
+	const char *note = "names that it answers over its UNIX socket or D-Bus are heard";
+
+	if (error == -ENOENT)
+		note = "not there";
+	else if (error == -EACCES || error == -EPERM)
+		note = "needs root";
+	else if (error < 0)
+		note = strerror(-error);
+	tell(d, "system", "systemd-resolved monitor", error < 0 ? STATE_MISSING : STATE_OK, note);
 }
 
 /* In a child: what is given up does not come back. Its words come through a pipe. */
@@ -279,6 +295,7 @@ static int run(const struct ln_command *c, int argc, char **argv)
 	if (ln_options_rest(&o) != argc)
 		return ln_options_wrong(c, "doctor takes no arguments");
 	tell_place(&d);
+	tell_resolved(&d);
 	tell_privileges(&d);
 	tell_sensor(&d);
 	return d.failed ? LN_STATUS_FINDINGS : 0;

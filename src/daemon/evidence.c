@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "watch_impl.h"
@@ -127,4 +129,71 @@ bool ln_watch_ask(uint64_t ticket, const char *const *names, size_t n, void *use
 	struct ln_watch *w = user;
 
 	return w->lookup && ln_lookup_ask(w->lookup, ticket, names, n) == 0;
+}
+
+/* An agent with a view of its own has a resolver of its own, or none. */
+static bool is_at_home(pid_t pid)
+{
+	static const char *const kinds[] = {"mnt", "net"};
+	char path[64];
+	struct stat own, its;
+
+	for (size_t i = 0; i < LN_ARRAY_SIZE(kinds); i++) {
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[i]);
+		if (stat(path, &own) < 0)
+			return false;
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, kinds[i]);
+		if (stat(path, &its) < 0 || own.st_ino != its.st_ino)
+			return false;
+	}
+	return true;
+}
+
+/* Root could tell resolved whom to ask. */
+void ln_watch_open_resolved(struct ln_watch *w)
+{
+	int r;
+
+	if (geteuid() != 0 || (w->c.attach && !is_at_home(w->c.pids[0])))
+		return;
+	r = ln_resolved_new(LN_RESOLVED_PATH, w->c.agent_uid != 0, &w->resolved);
+	if (r < 0 && r != -ENOENT)
+		ln_log(LN_LOG_NOTICE,
+		       "systemd-resolved's monitor cannot be listened to (%s): names that it "
+		       "answers are confirmed by linnet's own look-ups only",
+		       strerror(-r));
+	else if (r == 0)
+		ln_log(LN_LOG_INFO, "systemd-resolved tells what it answers%s",
+		       w->c.agent_uid ? ""
+				      : "; it permits nothing, because the agent is root and "
+					"could tell it whom to ask");
+}
+
+int ln_watch_resolved_fd(const struct ln_watch *w)
+{
+	return w->resolved ? ln_resolved_fd(w->resolved) : -1;
+}
+
+bool ln_watch_dispatch_resolved(struct ln_watch *w)
+{
+	int r = ln_resolved_dispatch(w->resolved, ln_watch_event, w);
+	const struct ln_event lost = {
+	    .kind = LN_EVENT_LOST,
+	    .time_ns = ln_clock_mono_ns(),
+	    .wall_ns = ln_clock_wall_ns(),
+	    .agent = LN_WATCH_AGENT,
+	    .lost = {.reason = "systemd-resolved's monitor ended: what it answers from now on is "
+			       "not heard",
+		     .count = 1},
+	};
+
+	if (r == 0)
+		return true;
+	ln_resolved_free(&w->resolved);
+	ln_log(LN_LOG_WARNING,
+	       "systemd-resolved's monitor ended (%s); it is for root, which linnet has given up: "
+	       "start the watch anew to hear it again",
+	       r == -EPIPE ? "by resolved" : strerror(-r));
+	ln_watch_event(&lost, w);
+	return false;
 }

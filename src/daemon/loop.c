@@ -24,20 +24,21 @@
 #define INSPECT_SLACK_US 50000
 
 struct loop {
-	struct ln_watch *watch;   /* borrowed */
-	sd_event *event;          /* owned */
-	sd_event_source *timer;   /* owned; the engine's deadline */
-	sd_event_source *behind;  /* owned; NULL until the agent has ended */
-	sd_event_source *sensor;  /* owned */
-	sd_event_source *hold;    /* owned; NULL unless the sensor is held */
-	sd_event_source *linger;  /* owned; NULL until all is over */
-	sd_event_source *inspect; /* owned */
-	sd_event_source *ctl;     /* owned; off when the launcher is gone */
-	int ctl_fd;               /* borrowed */
-	int launcher_fd;          /* owned; stat of the launcher in /proc, -1 none */
-	bool launcher_pauses;     /* it has said that it stops, with the user's job */
-	bool launcher_stopped;    /* and that it did not say; told */
-	uint64_t stops;           /* of our own, not yet told */
+	struct ln_watch *watch;    /* borrowed */
+	sd_event *event;           /* owned */
+	sd_event_source *timer;    /* owned; the engine's deadline */
+	sd_event_source *behind;   /* owned; NULL until the agent has ended */
+	sd_event_source *sensor;   /* owned */
+	sd_event_source *hold;     /* owned; NULL unless the sensor is held */
+	sd_event_source *resolved; /* owned; NULL: not listened to */
+	sd_event_source *linger;   /* owned; NULL until all is over */
+	sd_event_source *inspect;  /* owned */
+	sd_event_source *ctl;      /* owned; off when the launcher is gone */
+	int ctl_fd;                /* borrowed */
+	int launcher_fd;           /* owned; stat of the launcher in /proc, -1 none */
+	bool launcher_pauses;      /* it has said that it stops, with the user's job */
+	bool launcher_stopped;     /* and that it did not say; told */
+	uint64_t stops;            /* of our own, not yet told */
 	uint64_t stops_told_ns;
 	unsigned linger_left;
 	uint64_t armed_ns;
@@ -96,6 +97,16 @@ static int on_lookup(sd_event_source *s, int fd, uint32_t revents, void *user)
 		sd_event_source_set_enabled(s, SD_EVENT_OFF);
 	}
 	return l->hold && (r < 0 || ln_watch_lookups_settled(l->watch)) ? release_sensor(l) : 0;
+}
+
+static int on_resolved(sd_event_source *s, int fd, uint32_t revents, void *user)
+{
+	struct loop *l = user;
+
+	if (ln_watch_dispatch_resolved(l->watch))
+		return 0;
+	l->resolved = sd_event_source_unref(s);
+	return 0;
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *user)
@@ -376,6 +387,9 @@ static int add_sources(struct loop *l, const struct ln_loop_config *c)
 		r = sd_event_add_io(l->event, NULL, fd, EPOLLIN, on_lookup, l);
 	if (r >= 0 && l->attached && !ln_watch_lookups_settled(l->watch))
 		r = hold_sensor(l);
+	fd = ln_watch_resolved_fd(l->watch);
+	if (r >= 0 && fd >= 0)
+		r = sd_event_add_io(l->event, &l->resolved, fd, EPOLLIN, on_resolved, l);
 	fd = ln_watch_cgroup_fd(l->watch);
 	if (r >= 0 && fd >= 0)
 		r = sd_event_add_io(l->event, NULL, fd, EPOLLPRI, on_cgroup, l);
@@ -419,6 +433,7 @@ int ln_loop_run(const struct ln_loop_config *c, struct ln_error *err, enum ln_lo
 	sd_event_source_unref(l.timer);
 	sd_event_source_unref(l.behind);
 	sd_event_source_unref(l.linger);
+	sd_event_source_unref(l.resolved);
 	sd_event_source_unref(l.hold);
 	sd_event_source_unref(l.sensor);
 	sd_event_source_unref(l.inspect);

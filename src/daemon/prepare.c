@@ -243,6 +243,7 @@ static int prepare(struct ln_watch *w, struct ln_error *err)
 	r = ln_agent_file_read(root, "/etc/hosts", LN_HOSTS_BYTES_MAX, &w->hosts);
 	if (r < 0)
 		ln_log(LN_LOG_INFO, "/etc/hosts cannot be read: %s", strerror(-r));
+	ln_watch_open_resolved(w);
 	r = take_processes(w, err);
 	if (r == 0 && w->sensor->ops->seal)
 		r = w->sensor->ops->seal(w->sensor, err);

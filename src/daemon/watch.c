@@ -106,6 +106,7 @@ static int make_engine(struct ln_watch *w, struct ln_error *err)
 	    .n_search = w->resolv.n_search,
 	    .attached = w->c.attach,
 	    .dns_unseen = !w->c.kind->dns,
+	    .monitored = w->resolved,
 	    .ask = ln_watch_ask,
 	    .on_finding = on_finding,
 	    .user = w,
@@ -145,6 +146,7 @@ void ln_watch_free(struct ln_watch **w)
 	for (size_t i = 0; i < SINKS_MAX; i++)
 		ln_sink_free(&(*w)->sinks[i]);
 	ln_lookup_free(&(*w)->lookup);
+	ln_resolved_free(&(*w)->resolved);
 	ln_sensor_free(&(*w)->sensor);
 	ln_engine_free(&(*w)->engine);
 	free((*w)->lookup_names);

@@ -56,10 +56,13 @@ void ln_watch_free(struct ln_watch **w);
 
 int ln_watch_sensor_fd(const struct ln_watch *w);
 int ln_watch_lookup_fd(const struct ln_watch *w);       /* -1: no name to look up */
+int ln_watch_resolved_fd(const struct ln_watch *w);     /* -1: not listened to */
 int ln_watch_cgroup_fd(const struct ln_watch *w);       /* cgroup.events for EPOLLPRI, or -1 */
 int ln_watch_pidfd(const struct ln_watch *w, size_t i); /* of the i-th process given, or -1 */
 int ln_watch_dispatch_sensor(struct ln_watch *w);
 int ln_watch_dispatch_lookup(struct ln_watch *w);
+/* False: it has ended, which has been told; its descriptor is closed. */
+bool ln_watch_dispatch_resolved(struct ln_watch *w);
 /* Whether our own look-ups have been through once; true when there are none. */
 bool ln_watch_lookups_settled(const struct ln_watch *w);
 /* Reads what the sensor has now, whether due or not. */

@@ -9,6 +9,7 @@
 #include "reach.h"
 #include "output/sink.h"
 #include "sensor/lookup.h"
+#include "sensor/resolved.h"
 #include "watch.h"
 
 #define SINKS_MAX     2
@@ -31,6 +32,7 @@ struct ln_watch {
 	struct ln_sensor *sensor;         /* owned */
 	struct ln_engine *engine;         /* owned */
 	struct ln_lookup *lookup;         /* owned; NULL: no name to look up */
+	struct ln_resolved *resolved;     /* owned; NULL: not listened to */
 	const char **lookup_names;        /* owned array of borrowed names */
 	struct ln_sink *sinks[SINKS_MAX]; /* owned */
 	bool sink_told[SINKS_MAX];
@@ -63,6 +65,8 @@ void ln_watch_event(const struct ln_event *ev, void *user);
 void ln_watch_read_resolvers(struct ln_watch *w);
 void ln_watch_feed_hosts(struct ln_watch *w);
 int ln_watch_start_lookups(struct ln_watch *w, struct ln_error *err);
+/* Listens to systemd-resolved, where the agent's names come from the host's one; needs root. */
+void ln_watch_open_resolved(struct ln_watch *w);
 /* See `ask` of ln_engine_config. */
 bool ln_watch_ask(uint64_t ticket, const char *const *names, size_t n, void *user);
 

@@ -249,6 +249,10 @@ static void take_name(struct ln_engine *e, const struct ln_event *ev)
 	ln_engine_add_name(e, ev->agent, &ev->name.addr, &ev->name.evidence);
 	f.evidence = &ev->name.evidence;
 	f.addr = ev->name.addr;
+	/* What others on the host ask is nobody's business, until this agent goes there. */
+	if (f.evidence->source == LN_NAME_RESOLVED &&
+	    !ln_policy_covers_name(e->policy, f.evidence->name))
+		return;
 	ln_engine_emit(e, &f);
 }
 

@@ -92,7 +92,7 @@ class Host:
             raise LabError(f"nscd: {done.stdout}{done.stderr}")
         self._daemons.append(int(self.run_path("/run/nscd/nscd.pid").read_text()))
 
-    def resolved(self, dns, environment=None):
+    def resolved(self, dns):
         """Starts systemd-resolved, which answers when this returns."""
         self.run_path("/run/systemd/resolved.conf.d/test.conf").write_text(RESOLVED.format(dns=dns))
         ours, theirs = os.pipe()
