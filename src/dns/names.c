@@ -65,7 +65,6 @@ const char *ln_name_source_text(enum ln_name_source s)
 	    [LN_NAME_SNI] = "sni",
 	    [LN_NAME_QUIC_SNI] = "quic-sni",
 	    [LN_NAME_HOST_HEADER] = "host-header",
-	    [LN_NAME_GETADDRINFO] = "getaddrinfo",
 	    [LN_NAME_PTR] = "ptr",
 	};
 	_Static_assert(LN_ARRAY_SIZE(texts) == LN_NAME_SOURCE_COUNT, "a text for each source");

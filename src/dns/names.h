@@ -27,7 +27,6 @@ enum ln_name_source {
 	LN_NAME_SNI,         /* the agent said so to the server: TLS, … */
 	LN_NAME_QUIC_SNI,    /* … QUIC, … */
 	LN_NAME_HOST_HEADER, /* … HTTP/1 */
-	LN_NAME_GETADDRINFO, /* read from the agent's own memory */
 	LN_NAME_PTR,         /* a reverse look-up of the agent */
 	LN_NAME_SOURCE_COUNT,
 };

@@ -163,7 +163,6 @@ static const char *source_words(enum ln_name_source s)
 	    [LN_NAME_SNI] = "server name that the agent sent by TLS",
 	    [LN_NAME_QUIC_SNI] = "server name that the agent sent by QUIC",
 	    [LN_NAME_HOST_HEADER] = "host that the agent sent by HTTP",
-	    [LN_NAME_GETADDRINFO] = "look-up in the agent's memory",
 	    [LN_NAME_PTR] = "reverse look-up",
 	};
 	_Static_assert(LN_ARRAY_SIZE(words) == LN_NAME_SOURCE_COUNT, "words for each source");
