@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from events import read_lines
-from netlab import LabError
+from netlab import LabError, sh
 from watch import ROOT
 
 UNPACKED = ROOT / "build-unpacked"
@@ -92,8 +92,19 @@ class Host:
             raise LabError(f"nscd: {done.stdout}{done.stderr}")
         self._daemons.append(int(self.run_path("/run/nscd/nscd.pid").read_text()))
 
+    def _wait_for_link(self):
+        """resolved asks nobody while the link is not up, which takes the kernel up to a second."""
+        monitor = self._spawn(["ip", "-n", self.net.name, "monitor", "link"], stdout=subprocess.PIPE)
+        lines = read_lines(monitor.stdout.fileno(), "ip monitor")
+        sh("ip", "-n", self.net.name, "link", "set", "eth0", "alias", "seen")
+        lines.wait(lambda line: "eth0" in line)
+        if "state UP" not in sh("ip", "-n", self.net.name, "link", "show", "eth0"):
+            lines.wait(lambda line: "eth0" in line and "state UP" in line)
+        self.stop(monitor)
+
     def resolved(self, dns):
         """Starts systemd-resolved, which answers when this returns."""
+        self._wait_for_link()
         self.run_path("/run/systemd/resolved.conf.d/test.conf").write_text(RESOLVED.format(dns=dns))
         ours, theirs = os.pipe()
         process = self._spawn(
