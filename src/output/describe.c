@@ -201,11 +201,11 @@ void ln_describe_evidence(struct ln_buf *out, const struct ln_name_evidence *e, 
 	if (e->chain)
 		add_chain(out, e->chain);
 	if (e->over && !claim)
-		ln_buf_adds(out, "; expired, grants nothing");
+		ln_buf_adds(out, "; expired");
 	else if (!e->grants)
-		ln_buf_adds(out, "; grants nothing");
+		ln_buf_adds(out, "; only a name");
 	else
-		ln_buf_adds(out, e->stale ? "; grants, past its TTL" : "; grants");
+		ln_buf_adds(out, e->stale ? "; trusted, past its TTL" : "; trusted");
 }
 
 static void add_type(struct ln_buf *out, uint16_t qtype)

@@ -26,7 +26,7 @@ void ln_describe_tree(struct ln_buf *out, const struct ln_proc *p, struct ln_red
 void ln_describe_endpoint(struct ln_buf *out, const struct ln_endpoint *remote,
 			  const struct ln_name_evidence *names, size_t n_names);
 /* "api.example.com: answer of a trusted resolver, asked by PID 812, TTL 60 s, 3 s ago, by
- * edge.example.net > n7.example.net; grants" */
+ * edge.example.net > n7.example.net; trusted" */
 void ln_describe_evidence(struct ln_buf *out, const struct ln_name_evidence *e, uint64_t now_ns);
 /* "example.com AAAA" */
 void ln_describe_question(struct ln_buf *out, const struct ln_finding *f);

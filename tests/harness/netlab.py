@@ -99,9 +99,11 @@ class Net:
                "echo '0 2147483647' >/proc/sys/net/ipv4/ping_group_range")
         sh("ip", "link", "add", "eth0", "netns", self.name, "type", "veth", "peer", "name", "eth0",
            "netns", self.outside)
-        # An IPv6 neighbour answers only for addresses of the link itself.
+        # An IPv6 neighbour answers only for addresses of the link itself; and none but GATEWAY6 may
+        # become the source of what goes out.
         extra = "".join(f"addr add {a}/{128 if ':' in a else 32} dev "
-                        f"{'eth0 nodad' if a == RESOLVER6 else 'lo'}\n" for a in ADDRESSES)
+                        f"{'eth0 nodad preferred_lft 0' if a == RESOLVER6 else 'lo'}\n"
+                        for a in ADDRESSES)
         sh("ip", "-n", self.outside, "-batch", "-", text_in=(
             f"link set lo up\naddr add {GATEWAY4}/24 dev eth0\n"
             f"addr add {GATEWAY6}/64 dev eth0 nodad\nlink set eth0 up\n{extra}"

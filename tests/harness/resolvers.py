@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from events import read_lines
-from netlab import LabError, sh
+from netlab import LabError
 from watch import ROOT
 
 UNPACKED = ROOT / "build-unpacked"
@@ -48,6 +48,17 @@ LLMNR=no
 MulticastDNS=no
 DNSSEC=no
 DNSStubListener=no
+"""
+
+
+# Subscribed before it looks, so that no change is missed.
+LINK_IS_UP = """
+import socket, subprocess
+changes = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+changes.bind((0, 1))
+while "state UP" not in subprocess.run(["ip", "link", "show", "eth0"], check=True, text=True,
+                                       stdout=subprocess.PIPE).stdout:
+    changes.recv(65536)
 """
 
 
@@ -94,13 +105,8 @@ class Host:
 
     def _wait_for_link(self):
         """resolved asks nobody while the link is not up, which takes the kernel up to a second."""
-        monitor = self._spawn(["ip", "-n", self.net.name, "monitor", "link"], stdout=subprocess.PIPE)
-        lines = read_lines(monitor.stdout.fileno(), "ip monitor")
-        sh("ip", "-n", self.net.name, "link", "set", "eth0", "alias", "seen")
-        lines.wait(lambda line: "eth0" in line)
-        if "state UP" not in sh("ip", "-n", self.net.name, "link", "show", "eth0"):
-            lines.wait(lambda line: "eth0" in line and "state UP" in line)
-        self.stop(monitor)
+        subprocess.run(["nsenter", f"--net=/run/netns/{self.net.name}", "/usr/bin/python3", "-c",
+                        LINK_IS_UP], check=True, timeout=10)
 
     def resolved(self, dns):
         """Starts systemd-resolved, which answers when this returns."""

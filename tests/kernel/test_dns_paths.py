@@ -256,6 +256,6 @@ def test_an_alert_says_what_each_name_rests_on(start, paths):
     asker = watch.of("dns-answer", query="sketchy.example.net")[0]["pid"]
     first, second = [line for line in alert.lines if line.startswith("Evidence: ")]
     assert first.startswith("Evidence: sketchy.example.net: answer of a trusted resolver, asked by "
-                            f"PID {asker}, TTL 60 s, ") and first.endswith(" s ago; grants")
+                            f"PID {asker}, TTL 60 s, ") and first.endswith(" s ago; trusted")
     assert second.startswith("Evidence: x.example.org: reverse look-up, asked by PID ")
-    assert second.endswith("; grants nothing")
+    assert second.endswith("; only a name")

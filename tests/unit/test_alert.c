@@ -273,22 +273,21 @@ static void test_evidence_is_told(void **state)
 	finding.n_names = 4;
 	assert_has(text(), "\nProtocol: TCP\n"
 			   "Evidence: api.example: answer of a trusted resolver, asked by PID 812, "
-			   "TTL 60 s, 3 s ago, by edge.example > n7.example; grants\n"
-			   "Evidence: old.example: look-up by linnet, TTL 5 s, 5 s ago; expired, "
-			   "grants nothing\n"
+			   "TTL 60 s, 3 s ago, by edge.example > n7.example; trusted\n"
+			   "Evidence: old.example: look-up by linnet, TTL 5 s, 5 s ago; expired\n"
 			   "Evidence: x.example: answer that no trusted resolver was asked for, "
-			   "TTL 0 s, 0 s ago; grants nothing\n"
-			   "Evidence: host.example: hosts file; grants\n"
+			   "TTL 0 s, 0 s ago; only a name\n"
+			   "Evidence: host.example: hosts file; trusted\n"
 			   "Agent: ");
 	names[2].source = LN_NAME_SNI;
 	names[2].over = true; /* it never held */
 	assert_has(text(),
 		   "\nEvidence: x.example: server name that the agent sent by TLS, 0 s ago; "
-		   "grants nothing\n");
+		   "only a name\n");
 	names[0].stale = true;
 	finding.n_names = 6;
-	assert_has(text(), "; grants, past its TTL\n");
-	assert_has(text(), "grants nothing\nEvidence: 3 more in the log\nAgent: ");
+	assert_has(text(), "; trusted, past its TTL\n");
+	assert_has(text(), "only a name\nEvidence: 3 more in the log\nAgent: ");
 	assert_lacks(text(), "hosts file");
 }
 

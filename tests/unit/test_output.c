@@ -42,7 +42,7 @@ static void test_alert_is_the_contract_s(void **state)
 			    "Rule Matched: NONE - Connection not in allow-list.\n"
 			    "Protocol: TCP\n"
 			    "Evidence: sketchy-mirror.example.com: answer of a trusted "
-			    "resolver, TTL 0 s, 5 s ago; grants\n"
+			    "resolver, TTL 0 s, 5 s ago; trusted\n"
 			    "Agent: travel_agent_v1\n"
 			    "Process tree: 1234 bash > 7843 python /opt/agent/main.py\n"
 			    "Hint: add it\n"
