@@ -11,8 +11,13 @@ LISTED, LISTED4, LISTED6 = "listed.example.org", "192.0.2.10", "2001:db8:2::10"
 UNLISTED, UNLISTED4 = "unlisted.example.net", "192.0.2.20"
 SHOP, BLOG, PARKED = "shop.example.org", "blog.example.org", "parked.example.net"
 SHARED4 = "192.0.2.30"  # of all three
+# Their IPv6 address leads nowhere.
+EYES, EYES_UNLISTED = "eyes.example.org", "eyes.example.net"
+EYES4, EYES_UNLISTED4 = "192.0.2.40", "192.0.2.41"
+NOWHERE6 = ["2001:db8:dead::1", "2001:db8:dead::2"]
 HOSTS = {LISTED: [LISTED4, LISTED6], UNLISTED: [UNLISTED4],
-         SHOP: [SHARED4], BLOG: [SHARED4], PARKED: [SHARED4]}
+         SHOP: [SHARED4], BLOG: [SHARED4], PARKED: [SHARED4],
+         EYES: [EYES4, NOWHERE6[0]], EYES_UNLISTED: [EYES_UNLISTED4, NOWHERE6[1]]}
 NETWORKS = ["192.0.2.0/24", "2001:db8:2::/64"]
 NGINX = """
 daemon off;

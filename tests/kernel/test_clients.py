@@ -10,9 +10,11 @@ import pytest
 import sites
 from clients import CLIENTS
 from policies import policy
-from sites import BLOG, LISTED, LISTED4, LISTED6, SHARED4, SHOP, UNLISTED, UNLISTED4
+from sites import (BLOG, EYES, EYES4, EYES_UNLISTED, EYES_UNLISTED4, LISTED, LISTED4, LISTED6,
+                   NOWHERE6, SHARED4, SHOP, UNLISTED, UNLISTED4)
 
-POLICY = policy(*(f"{name} {port} TCP" for name in (LISTED, SHOP, BLOG) for port in (80, 443)))
+POLICY = policy(*(f"{name} {port} TCP" for name in (LISTED, SHOP, BLOG, EYES)
+                  for port in (80, 443)))
 every_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 
 
@@ -82,3 +84,24 @@ def test_listed_sites_that_share_an_address_are_quiet(fetch, client):
         assert {(r["verdict"], r["remote"]["ip"]) for r in site_flows(watch)} == {
             ("expected", SHARED4)}
         assert {n["name"] for r in site_flows(watch) for n in r["names"]} >= {name}
+
+
+@every_client
+def test_a_listed_site_without_its_other_family_is_quiet(fetch, client):
+    """Happy eyeballs, or one address after the other: both are the listed name."""
+    watch, = fetch(client, EYES)
+    assert watch.alerts.list == []
+    flows = site_flows(watch)
+    assert {r["verdict"] for r in flows} == {"expected"}
+    assert {EYES4} <= {r["remote"]["ip"] for r in flows} <= {EYES4, NOWHERE6[0]}
+
+
+@every_client
+def test_each_address_of_an_unlisted_site_is_told_once(fetch, client):
+    watch, = fetch(client, EYES_UNLISTED)
+    told = [a["Destination"] for a in watch.flow_alerts()]
+    reached = {r["remote"]["ip"] for r in site_flows(watch)}
+    assert {EYES_UNLISTED4} <= reached <= {EYES_UNLISTED4, NOWHERE6[1]}
+    assert sorted(told) == sorted(
+        f"{f'[{ip}]' if ':' in ip else ip}:{client.port} (resolved: {EYES_UNLISTED})"
+        for ip in reached), watch.text()
