@@ -2,7 +2,6 @@
 """Real resolvers, and names whose addresses are never twice the same: what was answered to the agent
 is the name, and nothing else is."""
 import dataclasses
-import os
 
 import pytest
 
