@@ -9,6 +9,7 @@ import pytest
 
 import leaks
 import watch as watching
+from cgroups import cgroup2_mount
 from events import wait_exit
 from netlab import OTHER
 from policies import WEATHER_ONLY
@@ -129,6 +130,18 @@ def test_background_process_that_outlives_the_command_is_said(start):
     watch.stderr.wait(lambda line: "still running" in line)
     say(watch)
     assert watch.wait() == 0
+
+
+def test_a_cgroup_that_somebody_removes_is_an_empty_one(start):
+    """The agent has left it. linnet still waits for the agent, and no longer."""
+    watch, pid = started(start)
+    mount = Path(cgroup2_mount())
+    own = mount / Path(f"/proc/{pid}/cgroup").read_text().rpartition("::/")[2].strip()
+    (mount / "cgroup.procs").write_text(str(pid))
+    own.rmdir()
+    say(watch)
+    assert watch.wait() == 5, watch.text()
+    assert watch.stdout.list[-1] == "still here"
 
 
 def test_attach_cleans_up_too(start):
