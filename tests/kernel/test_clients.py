@@ -2,6 +2,7 @@
 """Real clients against real servers: no alert on a listed site, and one on a site that is not, with
 its name."""
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import sites
 from clients import CLIENTS
 from policies import policy
 from sites import (BLOG, EYES, EYES4, EYES_UNLISTED, EYES_UNLISTED4, LISTED, LISTED4, LISTED6,
-                   NOWHERE6, SHARED4, SHOP, UNLISTED, UNLISTED4)
+                   NOWHERE6, PARKED, SHARED4, SHOP, UNLISTED, UNLISTED4)
 
 POLICY = policy(*(f"{name} {port} TCP" for name in (LISTED, SHOP, BLOG, EYES)
                   for port in (80, 443)))
@@ -84,6 +85,21 @@ def test_listed_sites_that_share_an_address_are_quiet(fetch, client):
         assert {(r["verdict"], r["remote"]["ip"]) for r in site_flows(watch)} == {
             ("expected", SHARED4)}
         assert {n["name"] for r in site_flows(watch) for n in r["names"]} >= {name}
+
+
+@every_client
+def test_an_unlisted_site_at_the_address_of_listed_ones_is_told_once(fetch, client):
+    """The address is permitted, because listed names lead to it; what the bytes say is not."""
+    watch, = fetch(client, PARKED)
+    assert [a.title for a in watch.alerts.list if not a.title.startswith("REPEATED ")] == [
+        "UNEXPECTED DNS QUERY", "NAME MISMATCH"], watch.text()
+    alert, = [a for a in watch.alerts.list if a.title == "NAME MISMATCH"]
+    said = "TLS SNI" if client.scheme == "https" else "HTTP Host"
+    # Browsers send what looks like ECH to every site: they claim an outer name.
+    assert re.fullmatch(rf"{PARKED} \({said}(, outer name \(ECH\))?\)", alert["Claimed"]), alert
+    assert {(r["verdict"], r["remote"]["ip"]) for r in site_flows(watch)} == {
+        ("expected", SHARED4)}
+    assert {r["claimed"]["name"] for r in watch.of("claim", verdict="unexpected")} == {PARKED}
 
 
 @every_client
