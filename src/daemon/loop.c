@@ -109,6 +109,14 @@ static int on_resolved(sd_event_source *s, int fd, uint32_t revents, void *user)
 	return 0;
 }
 
+static int on_sink(sd_event_source *s, int fd, uint32_t revents, void *user)
+{
+	struct loop *l = user;
+
+	ln_watch_dispatch_sinks(l->watch);
+	return 0;
+}
+
 static int on_timer(sd_event_source *s, uint64_t usec, void *user)
 {
 	struct loop *l = user;
@@ -356,6 +364,17 @@ static int add_pidfds(struct loop *l)
 	return 0;
 }
 
+static int add_sinks(struct loop *l)
+{
+	for (size_t i = 0; i < LN_WATCH_SINKS_MAX; i++) {
+		int fd = ln_watch_sink_fd(l->watch, i);
+		int r = fd < 0 ? 0 : sd_event_add_io(l->event, NULL, fd, EPOLLIN, on_sink, l);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int add_signals(struct loop *l)
 {
 	int r = sd_event_add_signal(l->event, NULL, SIGINT, on_signal, l);
@@ -403,6 +422,8 @@ static int add_sources(struct loop *l, const struct ln_loop_config *c)
 				      TIMER_SLACK_US, on_timer, l);
 	if (r >= 0)
 		r = add_pidfds(l);
+	if (r >= 0)
+		r = add_sinks(l);
 	if (r >= 0)
 		r = add_signals(l);
 	if (r >= 0)

@@ -73,27 +73,6 @@ void ln_watch_event(const struct ln_event *ev, void *user)
 	}
 }
 
-static int make_sinks(struct ln_watch *w, struct ln_error *err)
-{
-	const struct ln_console_config console = {
-	    .fd = STDERR_FILENO,
-	    .quiet = w->c.quiet,
-	    .color = w->c.color,
-	    .show_args = w->c.show_args,
-	};
-	const struct ln_jsonl_config jsonl = {.fd = w->log_fd, .show_args = w->c.show_args};
-
-	w->self.log_fd = w->log_fd;
-	if (ln_sink_console_new(&console, &w->sinks[0]) < 0)
-		return ln_error_set(err, ENOMEM, "out of memory");
-	w->n_sinks = 1;
-	if (ln_sink_jsonl_new(&jsonl, &w->sinks[1]) < 0)
-		return ln_error_set(err, ENOMEM, "out of memory");
-	w->log_fd = -1;
-	w->n_sinks = 2;
-	return 0;
-}
-
 static int make_engine(struct ln_watch *w, struct ln_error *err)
 {
 	const struct ln_engine_config config = {
@@ -124,7 +103,7 @@ int ln_watch_begin(struct ln_watch *w, struct ln_error *err)
 	int r = make_engine(w, err);
 	if (r < 0)
 		return r;
-	r = make_sinks(w, err);
+	r = ln_watch_make_sinks(w, err);
 	if (r < 0)
 		return r;
 	ln_watch_tell_header(w);
@@ -200,29 +179,15 @@ void ln_watch_drain(struct ln_watch *w)
 	w->sensor->ops->drain(w->sensor, ln_watch_event, w);
 }
 
-void ln_watch_settle(struct ln_watch *w)
-{
-	for (size_t i = 0; i < w->n_sinks; i++) {
-		struct ln_sink *s = w->sinks[i];
-		if (s->ops->flush)
-			s->ops->flush(s);
-		if (s->dropped == 0 || w->sink_told[i])
-			continue;
-		w->sink_told[i] = true;
-		ln_log(LN_LOG_ERROR,
-		       "%s cannot be written (%s): records are being lost; the watch goes on",
-		       i == 1 ? w->log_path : "standard error", strerror(s->error));
-	}
-}
-
 uint64_t ln_watch_deadline(const struct ln_watch *w)
 {
-	return ln_engine_deadline(w->engine);
+	return LN_MIN(ln_engine_deadline(w->engine), ln_watch_sinks_deadline(w));
 }
 
 void ln_watch_tick(struct ln_watch *w)
 {
 	ln_engine_tick(w->engine, ln_clock_mono_ns(), ln_clock_wall_ns());
+	ln_watch_dispatch_sinks(w);
 }
 
 bool ln_watch_root_ended(const struct ln_watch *w)
@@ -305,21 +270,29 @@ static size_t unused_rules(const struct ln_watch *w, char **ret, size_t max)
 void ln_watch_finish(struct ln_watch *w)
 {
 	char *unused[UNUSED_RULES_MAX];
+	struct ln_sink_stat stats[SINKS_MAX];
 
 	ln_watch_drain(w);
 	ln_engine_finish(w->engine, ln_clock_mono_ns(), ln_clock_wall_ns());
+	ln_watch_close_sinks(w);
 	const struct ln_engine_summary sum = sums(w);
 	size_t n = unused_rules(w, unused, LN_ARRAY_SIZE(unused));
+	const struct ln_sink_summary all = {
+	    .sum = &sum,
+	    .unused_rules = (const char *const *)unused,
+	    .n_unused = n,
+	    .sinks = stats,
+	    .n_sinks = ln_watch_sink_stats(w, stats),
+	};
 	for (size_t i = 0; i < w->n_sinks; i++)
 		if (w->sinks[i]->ops->summary)
-			w->sinks[i]->ops->summary(w->sinks[i], &sum, (const char *const *)unused,
-						  n);
+			w->sinks[i]->ops->summary(w->sinks[i], &all);
 	for (size_t i = 0; i < n; i++)
 		free(unused[i]);
 	ln_watch_settle(w);
-	if (w->sinks[1]->dropped > 0)
+	if (w->sinks[SINK_LOG]->dropped > 0)
 		ln_log(LN_LOG_ERROR, "%llu records are missing in %s",
-		       (unsigned long long)w->sinks[1]->dropped, w->log_path);
+		       (unsigned long long)w->sinks[SINK_LOG]->dropped, w->log_path);
 	if (w->lookup && ln_lookup_unanswered(w->lookup) > 0)
 		ln_log(LN_LOG_INFO, "%zu names of the policy were never answered to linnet itself",
 		       ln_lookup_unanswered(w->lookup));

@@ -15,7 +15,8 @@
 #include "identity.h"
 #include "sensor/sensor.h"
 
-#define LN_WATCH_PIDS_MAX 64
+#define LN_WATCH_PIDS_MAX  64
+#define LN_WATCH_SINKS_MAX 18 /* console, log, and 16 that the policy names */
 
 /* A kind of sensor, as a value: the tests bring their own. */
 struct ln_sensor_kind {
@@ -55,12 +56,14 @@ int ln_watch_begin(struct ln_watch *w, struct ln_error *err);
 void ln_watch_free(struct ln_watch **w);
 
 int ln_watch_sensor_fd(const struct ln_watch *w);
-int ln_watch_lookup_fd(const struct ln_watch *w);       /* -1: no name to look up */
-int ln_watch_resolved_fd(const struct ln_watch *w);     /* -1: not listened to */
-int ln_watch_cgroup_fd(const struct ln_watch *w);       /* cgroup.events for EPOLLPRI, or -1 */
-int ln_watch_pidfd(const struct ln_watch *w, size_t i); /* of the i-th process given, or -1 */
+int ln_watch_lookup_fd(const struct ln_watch *w);         /* -1: no name to look up */
+int ln_watch_resolved_fd(const struct ln_watch *w);       /* -1: not listened to */
+int ln_watch_cgroup_fd(const struct ln_watch *w);         /* cgroup.events for EPOLLPRI, or -1 */
+int ln_watch_pidfd(const struct ln_watch *w, size_t i);   /* of the i-th process given, or -1 */
+int ln_watch_sink_fd(const struct ln_watch *w, size_t i); /* of the i-th sink, or -1 */
 int ln_watch_dispatch_sensor(struct ln_watch *w);
 int ln_watch_dispatch_lookup(struct ln_watch *w);
+void ln_watch_dispatch_sinks(struct ln_watch *w);
 /* False: it has ended, which has been told; its descriptor is closed. */
 bool ln_watch_dispatch_resolved(struct ln_watch *w);
 /* Whether our own look-ups have been through once; true when there are none. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the watch; for watch.c, prepare.c, evidence.c, inspect.c and notice.c alone. */
+/* Inside of the watch; for watch.c, prepare.c, evidence.c, inspect.c, notice.c, sinks.c. */
 #ifndef LINNET_DAEMON_WATCH_IMPL_H
 #define LINNET_DAEMON_WATCH_IMPL_H
 
@@ -12,7 +12,9 @@
 #include "sensor/resolved.h"
 #include "watch.h"
 
-#define SINKS_MAX     2
+#define SINK_CONSOLE  0
+#define SINK_LOG      1
+#define SINKS_MAX     LN_WATCH_SINKS_MAX
 #define UNCOVERED_MAX 8
 
 /* What the last inspection found. */
@@ -72,6 +74,14 @@ bool ln_watch_ask(uint64_t ticket, const char *const *names, size_t n, void *use
 
 /* inspect.c: remembers which file the log is, and what it holds by now. */
 void ln_watch_note_log(struct ln_watch *w);
+
+/* sinks.c: where alerts go. */
+int ln_watch_make_sinks(struct ln_watch *w, struct ln_error *err);
+uint64_t ln_watch_sinks_deadline(const struct ln_watch *w);
+/* At the end: lets those that still have alerts to deliver do so, for as long as each may, and
+ * counts what is left. */
+void ln_watch_close_sinks(struct ln_watch *w);
+size_t ln_watch_sink_stats(const struct ln_watch *w, struct ln_sink_stat ret[SINKS_MAX]);
 
 /* notice.c: what a person is told of the watch itself. */
 void ln_watch_tell_header(struct ln_watch *w);

@@ -14,7 +14,7 @@ struct console {
 	struct ln_sink base;
 	struct ln_writer writer;
 	struct ln_alert alert; /* its text is reused for everything */
-	bool quiet;
+	bool quiet, no_alerts;
 };
 
 static struct console *console_of(struct ln_sink *s)
@@ -45,7 +45,7 @@ static void on_finding(struct ln_sink *s, const struct ln_finding *f)
 
 	bool notice = f->notice && !c->quiet;
 
-	if (!f->alert && !notice)
+	if ((!f->alert || c->no_alerts) && !notice)
 		return;
 	begin(c);
 	if (notice)
@@ -115,15 +115,34 @@ static void add_unused(struct console *c, const char *const *rules, size_t n)
 	ln_buf_addc(&c->alert.text, '\n');
 }
 
-static void on_summary(struct ln_sink *s, const struct ln_engine_summary *sum,
-		       const char *const *unused_rules, size_t n_unused)
+/* "exec /usr/local/bin/page 3, webhook https://hooks.example.com 1 (2 dropped)" */
+static void add_sinks(struct console *c, const struct ln_sink_summary *all)
 {
-	struct console *c = console_of(s);
+	bool any = false;
 
-	if (c->quiet)
-		return;
-	begin(c);
-	ln_buf_adds(&c->alert.text, "linnet: summary\n");
+	for (size_t i = 0; i < all->n_sinks; i++) {
+		const struct ln_sink_stat *k = &all->sinks[i];
+		if (!k->target)
+			continue;
+		if (any)
+			ln_buf_adds(&c->alert.text, ", ");
+		else
+			add_row(c, "alerts sent");
+		any = true;
+		ln_buf_addf(&c->alert.text, "%s ", k->name);
+		ln_text_escape(&c->alert.text, k->target, strlen(k->target));
+		ln_buf_addf(&c->alert.text, "%s%llu", k->target[0] != '\0' ? " " : "",
+			    (unsigned long long)k->written);
+		if (k->dropped > 0)
+			ln_buf_addf(&c->alert.text, " (%llu dropped)",
+				    (unsigned long long)k->dropped);
+	}
+	if (any)
+		ln_buf_addc(&c->alert.text, '\n');
+}
+
+static void add_counts(struct console *c, const struct ln_engine_summary *sum)
+{
 	add_row(c, "connections");
 	ln_buf_addf(&c->alert.text, "%llu to %s%llu destination%s", (unsigned long long)sum->flows,
 		    sum->destinations_over ? "more than " : "",
@@ -163,7 +182,19 @@ static void on_summary(struct ln_sink *s, const struct ln_engine_summary *sum,
 			    sum->tampers == 1 ? "" : "s");
 	}
 	add_losses(c, sum);
-	add_unused(c, unused_rules, n_unused);
+}
+
+static void on_summary(struct ln_sink *s, const struct ln_sink_summary *sum)
+{
+	struct console *c = console_of(s);
+
+	if (c->quiet)
+		return;
+	begin(c);
+	ln_buf_adds(&c->alert.text, "linnet: summary\n");
+	add_counts(c, sum->sum);
+	add_sinks(c, sum);
+	add_unused(c, sum->unused_rules, sum->n_unused);
 	end(c);
 }
 
@@ -184,7 +215,7 @@ static void on_free(struct ln_sink *s)
 int ln_sink_console_new(const struct ln_console_config *config, struct ln_sink **ret)
 {
 	static const struct ln_sink_ops ops = {
-	    .name = "console",
+	    .name = "stderr",
 	    .finding = on_finding,
 	    .summary = on_summary,
 	    .flush = on_flush,
@@ -196,6 +227,7 @@ int ln_sink_console_new(const struct ln_console_config *config, struct ln_sink *
 		return -ENOMEM;
 	c->base.ops = &ops;
 	c->quiet = config->quiet;
+	c->no_alerts = config->no_alerts;
 	c->alert.color = config->color;
 	c->alert.redact.off = config->show_args;
 	ln_writer_init(&c->writer, config->fd, false);

@@ -54,14 +54,13 @@ static void on_finding(struct ln_sink *s, const struct ln_finding *f)
 	end(j);
 }
 
-static void on_summary(struct ln_sink *s, const struct ln_engine_summary *sum,
-		       const char *const *unused_rules, size_t n_unused)
+static void on_summary(struct ln_sink *s, const struct ln_sink_summary *sum)
 {
 	struct jsonl *j = jsonl_of(s);
 	uint64_t now = ln_clock_wall_ns();
 
 	begin(j, now);
-	ln_record_summary(&j->record, now, sum, s->dropped, unused_rules, n_unused);
+	ln_record_summary(&j->record, now, sum, s->dropped);
 	end(j);
 }
 
@@ -96,7 +95,7 @@ static void on_free(struct ln_sink *s)
 int ln_sink_jsonl_new(const struct ln_jsonl_config *config, struct ln_sink **ret)
 {
 	static const struct ln_sink_ops ops = {
-	    .name = "jsonl",
+	    .name = "log",
 	    .header = on_header,
 	    .finding = on_finding,
 	    .summary = on_summary,

@@ -231,9 +231,31 @@ static void add_verdicts(struct ln_buf *b, const uint64_t *counts)
 	ln_buf_addc(b, '}');
 }
 
-void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_engine_summary *sum,
-		       uint64_t log_dropped, const char *const *unused_rules, size_t n_unused)
+static void add_sinks(struct ln_buf *b, const struct ln_sink_summary *all)
 {
+	LN_JSON_KEY(b, "sinks");
+	ln_buf_addc(b, '[');
+	for (size_t i = 0; i < all->n_sinks; i++) {
+		const struct ln_sink_stat *k = &all->sinks[i];
+		if (i > 0)
+			ln_buf_addc(b, ',');
+		LN_JSON_OPEN(b, "sink");
+		ln_json_text(b, k->name);
+		LN_JSON_KEY(b, "target");
+		ln_json_text(b, k->target && k->target[0] != '\0' ? k->target : NULL);
+		LN_JSON_KEY(b, "written");
+		ln_json_number(b, k->written);
+		LN_JSON_KEY(b, "dropped");
+		ln_json_number(b, k->dropped);
+		ln_buf_addc(b, '}');
+	}
+	ln_buf_addc(b, ']');
+}
+
+void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_sink_summary *all,
+		       uint64_t log_dropped)
+{
+	const struct ln_engine_summary *sum = all->sum;
 	const struct {
 		const char *name;
 		uint64_t n;
@@ -261,7 +283,7 @@ void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_en
 	    {"alerts_folded", sum->alerts_folded},
 	    {"tables_full", sum->tables_full},
 	    {"log_dropped", log_dropped},
-	    {"unused_rules_count", n_unused},
+	    {"unused_rules_count", all->n_unused},
 	};
 	struct ln_buf *b = &r->text;
 
@@ -274,7 +296,8 @@ void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_en
 	}
 	add_verdicts(b, sum->by_verdict);
 	LN_JSON_KEY(b, "unused_rules");
-	ln_json_list(b, unused_rules, LN_MIN(n_unused, (size_t)UNUSED_RULES_MAX));
+	ln_json_list(b, all->unused_rules, LN_MIN(all->n_unused, (size_t)UNUSED_RULES_MAX));
+	add_sinks(b, all);
 	end(r);
 }
 

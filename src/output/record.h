@@ -21,8 +21,8 @@ void ln_record_done(struct ln_record *r);
 /* Each appends one record. */
 void ln_record_header(struct ln_record *r, const struct ln_sink_header *h);
 void ln_record_finding(struct ln_record *r, const struct ln_finding *f);
-void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_engine_summary *sum,
-		       uint64_t log_dropped, const char *const *unused_rules, size_t n_unused);
+void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_sink_summary *all,
+		       uint64_t log_dropped);
 /* Records that could not be written before this one. */
 void ln_record_gap(struct ln_record *r, uint64_t wall_ns, uint64_t count, int error);
 

@@ -265,7 +265,8 @@ static void test_console_summary(void **state)
 					.dns_unexpected = 1};
 
 	capture_console((struct ln_console_config){0});
-	cap.sink->ops->summary(cap.sink, &sum, NULL, 0);
+	cap.sink->ops->summary(
+	    cap.sink, &(struct ln_sink_summary){.sum = &sum, .unused_rules = NULL, .n_unused = 0});
 	assert_string_equal(next_write(), "linnet: summary\n"
 					  "  connections       12 to 4 destinations\n"
 					  "  violations        2\n"
@@ -274,12 +275,14 @@ static void test_console_summary(void **state)
 					  "  losses            none\n"
 					  "  rules never used  none\n");
 	sum.flows_open = 2;
-	cap.sink->ops->summary(cap.sink, &sum, NULL, 0);
+	cap.sink->ops->summary(
+	    cap.sink, &(struct ln_sink_summary){.sum = &sum, .unused_rules = NULL, .n_unused = 0});
 	next_write();
 	assert_has(cap.text, "12 to 4 destinations, 2 still open\n");
 	sum.flows_open = 0;
 	sum.destinations_over = true;
-	cap.sink->ops->summary(cap.sink, &sum, NULL, 0);
+	cap.sink->ops->summary(
+	    cap.sink, &(struct ln_sink_summary){.sum = &sum, .unused_rules = NULL, .n_unused = 0});
 	next_write();
 	assert_has(cap.text, "12 to more than 4 destinations\n");
 	sum.destinations_over = false;
@@ -292,7 +295,9 @@ static void test_console_summary(void **state)
 	sum.channels = 7;
 	sum.channels_unexpected = 5;
 	sum.tampers = 4;
-	cap.sink->ops->summary(cap.sink, &sum, unused, LN_ARRAY_SIZE(unused));
+	cap.sink->ops->summary(
+	    cap.sink, &(struct ln_sink_summary){
+			  .sum = &sum, .unused_rules = unused, .n_unused = LN_ARRAY_SIZE(unused)});
 	next_write();
 	assert_has(cap.text, "12 to 1 destination\n");
 	assert_has(cap.text, " 2 and 7 repeats\n");
@@ -305,7 +310,8 @@ static void test_console_summary(void **state)
 	capture_end();
 
 	capture_console((struct ln_console_config){.quiet = true});
-	cap.sink->ops->summary(cap.sink, &sum, NULL, 0);
+	cap.sink->ops->summary(
+	    cap.sink, &(struct ln_sink_summary){.sum = &sum, .unused_rules = NULL, .n_unused = 0});
 	capture_end();
 }
 

@@ -593,7 +593,8 @@ static void test_header_and_summary_records(void **state)
 	assert_text(r, "blind.1", "\"x\"");
 	json_decref(r);
 
-	cap.sink->ops->summary(cap.sink, &sum, unused, 1);
+	cap.sink->ops->summary(cap.sink, &(struct ln_sink_summary){
+					     .sum = &sum, .unused_rules = unused, .n_unused = 1});
 	r = parse_line(next_write());
 	assert_text(r, "type", "summary");
 	assert_number(r, "flows", 12);

@@ -313,7 +313,8 @@ static void test_alerts_that_could_not_be_shown_are_told(void **state)
 	n = read(fds[0], cap.text, sizeof(cap.text) - 1);
 	assert_true(n > 0);
 	assert_int_equal(strncmp(cap.text, "[!] UNEXPECTED", 14), 0);
-	s->ops->summary(s, &sum, NULL, 0);
+	s->ops->summary(
+	    s, &(struct ln_sink_summary){.sum = &sum, .unused_rules = NULL, .n_unused = 0});
 	n = read(fds[0], cap.text, sizeof(cap.text) - 1);
 	cap.text[LN_MAX(n, (ssize_t)0)] = '\0';
 	assert_has(cap.text, "  losses            2 alerts not shown\n");
