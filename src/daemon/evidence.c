@@ -31,7 +31,8 @@ static void feed_host(const struct ln_addr *addr, const char *name, void *user)
 			      .seen_ns = f->now_ns,
 			      .expires_ns = UINT64_MAX},
 	};
-	bool listed = ln_policy_covers_name(f->w->c.policy, name) != NULL;
+	const struct ln_policy *policy = f->w->c.policy;
+	bool listed = ln_policy_covers_name(policy, name, 0) || ln_policy_denies_name(policy, name);
 	uint32_t *count = listed ? &f->listed : &f->others;
 
 	if (*count >= (listed ? HOSTS_LISTED_MAX : HOSTS_OTHERS_MAX)) {

@@ -163,7 +163,8 @@ static void judge_unix(struct ln_engine *e, const struct ln_channel *c, struct l
 		f->reason = "to a process of the same agent";
 		return;
 	}
-	f->rule = ln_policy_match_unix(e->policy, c->path, c->path_len, c->abstract);
+	f->rule =
+	    ln_policy_match_unix(e->policy, c->path, c->path_len, c->abstract, ln_engine_wall_s(e));
 	if (f->rule) {
 		f->verdict = LN_VERDICT_EXPECTED;
 		return;
@@ -225,7 +226,8 @@ static void judge_listen(struct ln_engine *e, const struct ln_channel *c, struct
 		f->reason = "listens on loopback only";
 		return;
 	}
-	f->rule = ln_policy_match_inbound(e->policy, flow->proto, local->port, NULL);
+	f->rule =
+	    ln_policy_match_inbound(e->policy, flow->proto, local->port, NULL, ln_engine_wall_s(e));
 	if (f->rule) {
 		f->verdict = LN_VERDICT_EXPECTED;
 		return;

@@ -20,7 +20,7 @@ static bool is_relay(const struct ln_claim *c)
 
 static bool is_by_name(const struct ln_target *at)
 {
-	return at->rule && at->name[0] != '\0';
+	return at->rule && at->rule->kind != LN_RULE_DENY && at->name[0] != '\0';
 }
 
 static void copy_name(char *to, const char *name)
@@ -30,7 +30,7 @@ static void copy_name(char *to, const char *name)
 
 static enum ln_verdict verdict_of(const struct ln_rule *rule)
 {
-	if (!rule)
+	if (!rule || rule->kind == LN_RULE_DENY)
 		return LN_VERDICT_UNEXPECTED;
 	return rule->kind == LN_RULE_DYNAMIC ? LN_VERDICT_DYNAMIC : LN_VERDICT_EXPECTED;
 }
@@ -76,12 +76,13 @@ static bool match_name(const struct ln_engine *e, const char *name, const struct
 	const struct ln_query query = {
 	    .port = at->remote.port,
 	    .proto = at->proto,
+	    .now_s = ln_engine_wall_s(e),
 	    .granting = &name,
 	    .n_granting = 1,
 	};
 
 	ln_policy_match(e->policy, &query, ret);
-	return ret->rule;
+	return ln_match_permits(ret);
 }
 
 /* The short form of a listed name, as the resolver's search list completes it. */
@@ -236,7 +237,7 @@ static void judge_asked_name(struct ln_engine *e, struct ln_finding *f, struct l
 	if (asked->name[0] != '\0' && asked->remote.port != 0)
 		match_site(e, asked->name, asked, &match);
 	else if (asked->name[0] != '\0') /* it is only to be looked up */
-		match.rule = ln_policy_covers_name(e->policy, asked->name);
+		match.rule = ln_policy_covers_name(e->policy, asked->name, ln_engine_wall_s(e));
 	asked->rule = match.rule;
 	if (!match.rule)
 		f->hint = asked->name[0] ? ln_hint_claim(e, asked->name, &there, &match) : NULL;
@@ -336,7 +337,7 @@ static void notice_name(struct ln_engine *e, struct ln_finding *f)
 	add_way(&e->subject, f->target, f->flow);
 	ln_buf_addf(&e->subject, " is called %s by the agent (%s): a claim, it permits nothing",
 		    name, ln_claim_text(f->claim));
-	if (ln_policy_covers_name(e->policy, name))
+	if (ln_policy_covers_name(e->policy, name, ln_engine_wall_s(e)))
 		ln_buf_adds(&e->subject, "; the name is listed, but nothing that grants says that "
 					 "it leads there");
 	set_same(e, 'n', f->target, name);

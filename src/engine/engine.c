@@ -251,7 +251,7 @@ static void take_name(struct ln_engine *e, const struct ln_event *ev)
 	f.addr = ev->name.addr;
 	/* What others on the host ask is nobody's business, until this agent goes there. */
 	if (f.evidence->source == LN_NAME_RESOLVED &&
-	    !ln_policy_covers_name(e->policy, f.evidence->name))
+	    !ln_policy_covers_name(e->policy, f.evidence->name, ln_engine_wall_s(e)))
 		return;
 	ln_engine_emit(e, &f);
 }

@@ -164,7 +164,7 @@ static bool is_local(struct ln_engine *e, uint32_t agent, const struct ln_dns_me
 
 		/* 0.0.0.0 leads to this host, too, on Linux. */
 		if ((ln_addr_is_loopback(addr) || ln_addr_is_unspecified(addr)) &&
-		    !ln_policy_covers_addr(e->policy, addr) &&
+		    !ln_policy_covers_addr(e->policy, addr, ln_engine_wall_s(e)) &&
 		    !is_known(e, agent, msg->qname, addr))
 			return true;
 	}
@@ -201,7 +201,7 @@ static enum ln_forgery judge_asked(struct ln_engine *e, uint32_t agent,
 enum ln_forgery ln_forged_find(struct ln_engine *e, uint32_t agent, const struct ln_dns_bytes *m,
 			       const struct ln_dns_message *msg, const struct ln_question *q)
 {
-	bool listed = ln_policy_covers_name(e->policy, msg->qname) != NULL;
+	bool listed = ln_policy_covers_name(e->policy, msg->qname, ln_engine_wall_s(e)) != NULL;
 
 	if (m->stranger)
 		return judge_stranger(e, agent, m, msg);

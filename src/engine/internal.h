@@ -214,6 +214,12 @@ void ln_channels_take(struct ln_engine *e, const struct ln_event *ev);
 /* tampers.c */
 void ln_tampers_take(struct ln_engine *e, const struct ln_event *ev);
 
+/* The wall clock in seconds: what a rule's end is compared with. */
+static inline uint64_t ln_engine_wall_s(const struct ln_engine *e)
+{
+	return e->wall_ns / LN_NS_PER_S;
+}
+
 /* judge.c */
 struct ln_judgement {
 	enum ln_verdict verdict;

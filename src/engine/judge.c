@@ -44,6 +44,7 @@ static void match_policy(struct ln_engine *e, const struct ln_flow *flow, struct
 	    .addr = flow->remote.addr,
 	    .port = flow->remote.port,
 	    .proto = flow->proto,
+	    .now_s = ln_engine_wall_s(e),
 	    .granting = granting,
 	    .naming = naming,
 	};
@@ -55,7 +56,7 @@ static void match_policy(struct ln_engine *e, const struct ln_flow *flow, struct
 			naming[query.n_naming++] = e->found[i].name;
 	}
 	ln_policy_match(e->policy, &query, &ret->match);
-	if (!ret->match.rule)
+	if (!ln_match_permits(&ret->match))
 		ret->verdict = LN_VERDICT_UNEXPECTED;
 	else if (ret->match.rule->kind == LN_RULE_DYNAMIC)
 		ret->verdict = LN_VERDICT_DYNAMIC;
@@ -75,8 +76,8 @@ void ln_judge_address(struct ln_engine *e, uint32_t agent, const struct ln_flow 
 
 static void match_inbound(struct ln_engine *e, const struct ln_flow *flow, struct ln_judgement *ret)
 {
-	ret->match.rule =
-	    ln_policy_match_inbound(e->policy, flow->proto, flow->local.port, &flow->remote.addr);
+	ret->match.rule = ln_policy_match_inbound(e->policy, flow->proto, flow->local.port,
+						  &flow->remote.addr, ln_engine_wall_s(e));
 	ret->verdict = ret->match.rule ? LN_VERDICT_EXPECTED : LN_VERDICT_UNEXPECTED;
 }
 

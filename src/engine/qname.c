@@ -21,14 +21,15 @@ static bool judge_reverse(struct ln_engine *e, uint32_t agent, const struct ln_a
 			  struct ln_name_judgement *ret)
 {
 	ret->reason = "reverse name of a covered address";
-	ret->rule = ln_policy_covers_addr(e->policy, addr);
+	ret->rule = ln_policy_covers_addr(e->policy, addr, ln_engine_wall_s(e));
 	if (ret->rule || ln_addr_is_loopback(addr) || is_resolver_addr(e, addr))
 		return true;
 	e->n_found =
 	    ln_names_find(e->names, agent, addr, e->now_ns, e->found, LN_ARRAY_SIZE(e->found));
 	for (size_t i = 0; i < e->n_found && !ret->rule; i++) {
 		if (e->found[i].grants)
-			ret->rule = ln_policy_covers_name(e->policy, e->found[i].name);
+			ret->rule =
+			    ln_policy_covers_name(e->policy, e->found[i].name, ln_engine_wall_s(e));
 	}
 	return ret->rule;
 }
@@ -55,7 +56,7 @@ static bool judge_alias(struct ln_engine *e, uint32_t agent, const char *name,
 	e->n_leads =
 	    ln_aliases_find(e->aliases, agent, name, e->now_ns, e->leads, LN_ARRAY_SIZE(e->leads));
 	for (size_t i = 0; i < e->n_leads && !ret->rule; i++)
-		ret->rule = ln_policy_covers_name(e->policy, e->leads[i].name);
+		ret->rule = ln_policy_covers_name(e->policy, e->leads[i].name, ln_engine_wall_s(e));
 	return ret->rule;
 }
 
@@ -65,9 +66,10 @@ static bool judge_plain(struct ln_engine *e, uint32_t agent, const char *name,
 	struct ln_addr addr;
 
 	ret->reason = "the name is covered";
-	ret->rule = ln_policy_covers_name(e->policy, name);
+	ret->rule = ln_policy_covers_name(e->policy, name, ln_engine_wall_s(e));
 	if (!ret->rule)
-		ret->rule = ln_policy_covers_name(e->policy, ln_dns_host_of(name));
+		ret->rule =
+		    ln_policy_covers_name(e->policy, ln_dns_host_of(name), ln_engine_wall_s(e));
 	if (ret->rule || judge_alias(e, agent, ln_dns_host_of(name), ret))
 		return true;
 	ret->reason = "resolver chatter";

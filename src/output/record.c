@@ -55,10 +55,8 @@ static void add_args(struct ln_record *r, const struct ln_proc *p)
 void ln_record_rule(struct ln_buf *b, const struct ln_rule *rule, const char *name)
 {
 	static const char *const kinds[] = {
-	    [LN_RULE_EXPECTED] = "expected",
-	    [LN_RULE_DYNAMIC] = "dynamic",
-	    [LN_RULE_UNIX] = "unix",
-	    [LN_RULE_INBOUND] = "inbound",
+	    [LN_RULE_EXPECTED] = "expected", [LN_RULE_DYNAMIC] = "dynamic", [LN_RULE_DENY] = "deny",
+	    [LN_RULE_UNIX] = "unix",         [LN_RULE_INBOUND] = "inbound",
 	};
 	_Static_assert(LN_ARRAY_SIZE(kinds) == LN_RULE_COUNT, "a text for each kind");
 

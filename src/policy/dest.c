@@ -102,6 +102,8 @@ static bool to_name(const struct source *s, const char *text, char ret[LN_NAME_M
 
 static bool check_suffix(const struct source *s, const char *suffix, struct ln_suffixes *suffixes)
 {
+	if (!suffixes)
+		return true;
 	read_list(suffixes);
 	if (!suffixes->psl) {
 		ln_report_warning(s->report, s->at,
@@ -249,12 +251,12 @@ static bool report_colon(const struct source *s)
 	return false;
 }
 
-static bool parse_net(const struct source *s, struct ln_dest *ret)
+static bool parse_net(const struct source *s, bool permits, struct ln_dest *ret)
 {
 	if (!ln_net_parse(s->text, true, &ret->net))
 		return false;
 	ret->kind = LN_DEST_NET;
-	if (ret->net.prefix_len == 0)
+	if (permits && ret->net.prefix_len == 0)
 		ln_report_warning(s->report, s->at,
 				  "%s covers every IPv%u address; list the networks that the agent "
 				  "needs",
@@ -298,7 +300,7 @@ bool ln_dest_parse(const struct ln_yaml_node *node, const char *key, struct ln_s
 	if (scheme_end)
 		return report_authority(&s, "a URL", scheme_end + 3,
 					scheme_port(s.text, (size_t)(scheme_end - s.text)));
-	if (parse_net(&s, ret))
+	if (parse_net(&s, suffixes, ret))
 		return true;
 	if (strchr(s.text, '/'))
 		return report_slash(&s);

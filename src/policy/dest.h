@@ -21,7 +21,8 @@ struct ln_suffixes {
 void ln_suffixes_done(struct ln_suffixes *s);
 struct psl_ctx_st *ln_suffixes_take(struct ln_suffixes *s); /* read now, if it was not yet */
 
-/* `key` is what the file calls it: "destination" or "name". False, and reported. */
+/* `key` is what the file calls it: "destination" or "name"; without `suffixes` it permits nothing,
+ * so it may be as wide as it likes. False, and reported. */
 bool ln_dest_parse(const struct ln_yaml_node *node, const char *key, struct ln_suffixes *suffixes,
 		   struct ln_report *r, struct ln_dest *ret);
 

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#define MAX_S      (24 * 3600)
 #define DIGITS_MAX 9
 
 static uint32_t seconds_of(char unit)
@@ -33,8 +32,8 @@ static size_t read_number(const char *text, uint64_t *ret)
 	return n;
 }
 
-bool ln_duration_parse(const struct ln_yaml_node *node, const char *key, struct ln_report *r,
-		       uint64_t *ret_ns)
+bool ln_duration_parse(const struct ln_yaml_node *node, const char *key, uint32_t min_s,
+		       uint32_t max_s, struct ln_report *r, uint64_t *ret_ns)
 {
 	bool text = node->kind == LN_YAML_SCALAR && strlen(node->text) == node->len;
 	char quote[LN_QUOTE_MAX];
@@ -61,8 +60,14 @@ bool ln_duration_parse(const struct ln_yaml_node *node, const char *key, struct 
 				key, found);
 		return false;
 	}
-	if (number * unit_s > MAX_S) {
-		ln_report_error(r, node->at, "%s must be at most 24h (found %s)", key, found);
+	if (number * unit_s > max_s) {
+		ln_report_error(r, node->at, "%s must be at most %uh (found %s)", key, max_s / 3600,
+				found);
+		return false;
+	}
+	if (number * unit_s < min_s) {
+		ln_report_error(r, node->at, "%s must be at least %us (found %s)", key, min_s,
+				found);
 		return false;
 	}
 	*ret_ns = number * unit_s * LN_NS_PER_S;

@@ -5,8 +5,8 @@
 
 #include "yaml_tree.h"
 
-/* From zero to a day. False, and reported. */
-bool ln_duration_parse(const struct ln_yaml_node *node, const char *key, struct ln_report *r,
-		       uint64_t *ret_ns);
+/* Both bounds are included. False, and reported. */
+bool ln_duration_parse(const struct ln_yaml_node *node, const char *key, uint32_t min_s,
+		       uint32_t max_s, struct ln_report *r, uint64_t *ret_ns);
 
 #endif

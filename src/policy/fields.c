@@ -46,6 +46,21 @@ static const struct {
     {"grace", "dns"},
     {"ttl", "grace"},
     {"dynamic", "allowed_dynamic_resolution"},
+    {"block", "deny"},
+    {"denied", "deny"},
+    {"blocked", "deny"},
+    {"enforcement", "mode"},
+    {"action", "mode"},
+    {"until", "expires"},
+    {"expiry", "expires"},
+    {"valid_until", "expires"},
+    {"alerts", "alert"},
+    {"notify", "alert"},
+    {"sinks", "alert"},
+    {"bytes", "bytes_out"},
+    {"url", "webhook"},
+    {"command", "exec"},
+    {"per", "period"},
 };
 
 /* Keys of a rule, for one that stands at the left margin. */
@@ -108,7 +123,7 @@ static void report_unknown(const struct ln_yaml_node *key, struct ln_field *fiel
 			   struct ln_report *r)
 {
 	struct ln_field *suggestion = meant(key, fields, n);
-	char quote[LN_QUOTE_MAX], keys[160] = "";
+	char quote[LN_QUOTE_MAX], keys[240] = "";
 
 	ln_report_quote(quote, key->text, key->len);
 	if (key->at.column == 1 && is_rule_key(key)) {

@@ -7,6 +7,7 @@
 #define HASH_START 2166136261u /* FNV-1a */
 #define HASH_PRIME 16777619u
 
+_Static_assert(LN_RULE_KINDS == 3, "chains of a new slot");
 static const struct ln_rule_chain no_chain = {LN_NO_RULE, LN_NO_RULE};
 
 static uint32_t mix(uint32_t h)
@@ -89,8 +90,11 @@ static void add_name(struct ln_policy *p, const struct ln_rule *r)
 	struct ln_name_slot *s = name_slot(p, r->name, len, hash);
 
 	if (!s->name)
-		*s = (struct ln_name_slot){
-		    r->name, hash, (uint32_t)len, {no_chain, no_chain}, {no_chain, no_chain}};
+		*s = (struct ln_name_slot){r->name,
+					   hash,
+					   (uint32_t)len,
+					   {no_chain, no_chain, no_chain},
+					   {no_chain, no_chain, no_chain}};
 	append(p, r->dest == LN_DEST_NAME ? &s->exact[r->kind] : &s->suffix[r->kind], r->id);
 }
 
@@ -99,7 +103,7 @@ static void add_net(struct ln_policy *p, const struct ln_rule *r, bool seen4[33]
 	struct ln_net_slot *s = net_slot(p, &r->net.addr, r->net.prefix_len);
 
 	if (s->net.addr.family == 0)
-		*s = (struct ln_net_slot){r->net, {no_chain, no_chain}};
+		*s = (struct ln_net_slot){r->net, {no_chain, no_chain, no_chain}};
 	append(p, &s->chain[r->kind], r->id);
 	if (r->net.addr.family == 4)
 		seen4[r->net.prefix_len] = true;

@@ -13,9 +13,11 @@
 #include "policy.h"
 
 #define LN_NO_RULE         UINT32_MAX
-#define LN_RULE_KINDS      2 /* that are about destinations; the first ones */
+#define LN_ALLOW_KINDS     2 /* that permit a destination; the first ones */
+#define LN_RULE_KINDS      3 /* that are about destinations: these, and LN_RULE_DENY */
 #define LN_NAME_LABELS_MAX 127
 #define LN_LOCAL_MAX       256 /* rules in a list about UNIX sockets or what comes in */
+#define LN_SETTINGS_MAX    256 /* limits, and alert sinks */
 
 struct ln_rule_chain {
 	uint32_t first, last; /* rule ids; LN_NO_RULE: empty */
@@ -43,6 +45,13 @@ struct ln_policy {
 	struct ln_endpoint *resolvers;     /* owned */
 	size_t n_resolvers;
 	uint64_t grace_ns;
+	enum ln_mode mode;
+	bool fails_closed;
+	enum ln_loopback loopback;
+	struct ln_limit *limits; /* owned */
+	size_t n_limits;
+	struct ln_policy_sink *sinks; /* owned */
+	size_t n_sinks;
 	struct psl_ctx_st *suffixes; /* owned; the public suffix list; NULL: none here */
 
 	uint32_t *next;             /* owned; by rule id: the next in its chain */

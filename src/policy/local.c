@@ -11,21 +11,23 @@ bool ln_policy_polices_unix(const struct ln_policy *p)
 }
 
 const struct ln_rule *ln_policy_match_unix(const struct ln_policy *p, const char *path,
-					   size_t path_len, bool abstract)
+					   size_t path_len, bool abstract, uint64_t now_s)
 {
 	struct ln_socket_name name;
 
 	if (!ln_socket_name_make(path, path_len, abstract, &name))
 		return NULL;
 	for (uint32_t id = p->start[LN_RULE_UNIX]; id < p->start[LN_RULE_UNIX + 1]; id++) {
-		if (ln_pattern_matches(p->rules[id].name, &name))
+		if (!ln_rule_is_over(&p->rules[id], now_s) &&
+		    ln_pattern_matches(p->rules[id].name, &name))
 			return &p->rules[id];
 	}
 	return NULL;
 }
 
 const struct ln_rule *ln_policy_match_inbound(const struct ln_policy *p, uint8_t proto,
-					      uint16_t local_port, const struct ln_addr *remote)
+					      uint16_t local_port, const struct ln_addr *remote,
+					      uint64_t now_s)
 {
 	for (uint32_t id = p->start[LN_RULE_INBOUND]; id < p->start[LN_RULE_INBOUND + 1]; id++) {
 		const struct ln_rule *r = &p->rules[id];
@@ -33,7 +35,7 @@ const struct ln_rule *ln_policy_match_inbound(const struct ln_policy *p, uint8_t
 		/* Who may come is asked when somebody comes: a listener waits for all. */
 		if (remote && r->net.addr.family != 0 && !ln_net_contains(&r->net, remote))
 			continue;
-		if (ln_rule_permits(r, local_port, proto))
+		if (!ln_rule_is_over(r, now_s) && ln_rule_permits(r, local_port, proto))
 			return r;
 	}
 	return NULL;

@@ -5,43 +5,61 @@
 #include "index.h"
 #include "ports.h"
 
-/* The best rule found so far by name, for each list. */
-struct by_name {
+/* The best rule found so far, for each list. */
+struct found {
+	uint32_t by_addr[LN_RULE_KINDS];
 	uint32_t exact[LN_RULE_KINDS];
 	const char *exact_name[LN_RULE_KINDS];
 	uint32_t suffix[LN_RULE_KINDS];
 	uint32_t suffix_len[LN_RULE_KINDS];
 	const char *suffix_name[LN_RULE_KINDS];
+	uint32_t expired; /* the first that would permit, were it not over */
 };
 
 static uint32_t chain_permits(const struct ln_policy *p, const struct ln_rule_chain *c,
-			      const struct ln_query *q)
+			      const struct ln_query *q, struct found *found)
 {
 	uint32_t id = c->first;
 
-	while (id != LN_NO_RULE && !ln_rule_permits(&p->rules[id], q->port, q->proto))
-		id = p->next[id];
+	for (; id != LN_NO_RULE; id = p->next[id]) {
+		if (!ln_rule_permits(&p->rules[id], q->port, q->proto))
+			continue;
+		if (!ln_rule_is_over(&p->rules[id], q->now_s))
+			break;
+		found->expired = LN_MIN(found->expired, id);
+	}
 	return id;
 }
 
-static uint32_t match_addr(const struct ln_policy *p, const struct ln_query *q)
+static bool denies(const struct ln_policy *p)
 {
+	return p->start[LN_RULE_DENY] < p->start[LN_RULE_DENY + 1];
+}
+
+/* Only the expected list and the denied have addresses. The longest prefix of each counts. */
+static void match_addr(const struct ln_policy *p, const struct ln_query *q, struct found *found)
+{
+	static const enum ln_rule_kind kinds[] = {LN_RULE_DENY, LN_RULE_EXPECTED};
 	const uint8_t *lens;
 	size_t n = ln_index_lengths(p, q->addr.family, &lens);
 
-	/* Only the expected list has addresses. */
 	for (size_t i = 0; i < n; i++) {
 		const struct ln_net_slot *s = ln_index_net(p, &q->addr, lens[i]);
-		uint32_t id = s ? chain_permits(p, &s->chain[LN_RULE_EXPECTED], q) : LN_NO_RULE;
 
-		if (id != LN_NO_RULE)
-			return id;
+		for (size_t k = 0; s && k < LN_ARRAY_SIZE(kinds); k++) {
+			uint32_t *best = &found->by_addr[kinds[k]];
+
+			if (*best == LN_NO_RULE)
+				*best = chain_permits(p, &s->chain[kinds[k]], q, found);
+		}
+		if (found->by_addr[LN_RULE_DENY] != LN_NO_RULE ||
+		    (found->by_addr[LN_RULE_EXPECTED] != LN_NO_RULE && !denies(p)))
+			return;
 	}
-	return LN_NO_RULE;
 }
 
 static void match_name(const struct ln_policy *p, const struct ln_query *q, const char *name,
-		       struct by_name *best)
+		       struct found *best)
 {
 	struct ln_level levels[LN_NAME_LABELS_MAX];
 	size_t n = ln_index_name_levels(p, name, levels);
@@ -51,7 +69,7 @@ static void match_name(const struct ln_policy *p, const struct ln_query *q, cons
 
 		for (int kind = 0; kind < LN_RULE_KINDS; kind++) {
 			uint32_t id = chain_permits(
-			    p, levels[i].whole ? &s->exact[kind] : &s->suffix[kind], q);
+			    p, levels[i].whole ? &s->exact[kind] : &s->suffix[kind], q, best);
 
 			if (id == LN_NO_RULE)
 				continue;
@@ -126,6 +144,8 @@ static void consider(const struct ln_policy *p, const struct ln_query *q,
 		bool permits = ln_rule_permits(r, q->port, q->proto);
 		enum closeness close;
 
+		if (ln_rule_is_over(r, q->now_s))
+			continue;
 		if (relation == RELATED_LISTED)
 			close = listed_closeness(r, q);
 		else if (relation == RELATED_CLAIMED)
@@ -160,7 +180,7 @@ static void near_name(const struct ln_policy *p, const struct ln_query *q, const
 		const struct ln_name_slot *s = levels[n].slot;
 		bool whole = levels[n].whole;
 
-		for (int kind = 0; kind < LN_RULE_KINDS; kind++) {
+		for (int kind = 0; kind < LN_ALLOW_KINDS; kind++) {
 			consider(p, q, &s->exact[kind], whole ? listed : RELATED_BELOW, name, best);
 			consider(p, q, &s->suffix[kind], whole ? RELATED_BELOW : listed, name,
 				 best);
@@ -184,60 +204,120 @@ static void find_near(const struct ln_policy *p, const struct ln_query *q, struc
 	ret->near_name = best.name;
 }
 
+static uint32_t pick(const struct found *f, enum ln_rule_kind kind, const char **ret_name)
+{
+	if (f->by_addr[kind] != LN_NO_RULE)
+		return f->by_addr[kind];
+	*ret_name = f->exact[kind] != LN_NO_RULE ? f->exact_name[kind] : f->suffix_name[kind];
+	return f->exact[kind] != LN_NO_RULE ? f->exact[kind] : f->suffix[kind];
+}
+
 void ln_policy_match(const struct ln_policy *p, const struct ln_query *q, struct ln_match *ret)
 {
-	struct by_name best = {.exact = {LN_NO_RULE, LN_NO_RULE},
-			       .suffix = {LN_NO_RULE, LN_NO_RULE}};
-	uint32_t id = match_addr(p, q);
+	static const enum ln_rule_kind order[] = {LN_RULE_DENY, LN_RULE_EXPECTED, LN_RULE_DYNAMIC};
+	_Static_assert(LN_ARRAY_SIZE(order) == LN_RULE_KINDS, "each list");
+	struct found found = {.expired = LN_NO_RULE};
 
+	for (int kind = 0; kind < LN_RULE_KINDS; kind++)
+		found.by_addr[kind] = found.exact[kind] = found.suffix[kind] = LN_NO_RULE;
 	*ret = (struct ln_match){0};
-	if (id != LN_NO_RULE) {
-		ret->rule = &p->rules[id];
-		return;
+	match_addr(p, q, &found);
+	for (size_t i = 0; i < q->n_granting; i++) {
+		if (denies(p) || found.by_addr[LN_RULE_EXPECTED] == LN_NO_RULE)
+			match_name(p, q, q->granting[i], &found);
 	}
-	for (size_t i = 0; i < q->n_granting; i++)
-		match_name(p, q, q->granting[i], &best);
-	for (int kind = 0; kind < LN_RULE_KINDS; kind++) {
-		bool exact = best.exact[kind] != LN_NO_RULE;
+	for (size_t i = 0; i < LN_ARRAY_SIZE(order); i++) {
+		const char *name = NULL;
+		uint32_t id = pick(&found, order[i], &name);
 
-		id = exact ? best.exact[kind] : best.suffix[kind];
 		if (id == LN_NO_RULE)
 			continue;
 		ret->rule = &p->rules[id];
-		ret->name = exact ? best.exact_name[kind] : best.suffix_name[kind];
+		ret->denied = order[i] == LN_RULE_DENY;
+		ret->name = name;
 		return;
 	}
+	if (found.expired != LN_NO_RULE)
+		ret->expired = &p->rules[found.expired];
 	find_near(p, q, ret);
 }
 
-const struct ln_rule *ln_policy_covers_name(const struct ln_policy *p, const char *name)
+/* The first of a chain that is not over. */
+static const struct ln_rule *chain_covers(const struct ln_policy *p, const struct ln_rule_chain *c,
+					  uint64_t now_s)
 {
-	struct ln_level levels[LN_NAME_LABELS_MAX];
-	size_t n = ln_index_name_levels(p, name, levels);
-
-	for (int kind = 0; kind < LN_RULE_KINDS; kind++) {
-		for (size_t i = n; i-- > 0;) {
-			const struct ln_name_slot *s = levels[i].slot;
-			uint32_t id =
-			    levels[i].whole ? s->exact[kind].first : s->suffix[kind].first;
-
-			if (id != LN_NO_RULE)
-				return &p->rules[id];
-		}
+	for (uint32_t id = c->first; id != LN_NO_RULE; id = p->next[id]) {
+		if (!ln_rule_is_over(&p->rules[id], now_s))
+			return &p->rules[id];
 	}
 	return NULL;
 }
 
-const struct ln_rule *ln_policy_covers_addr(const struct ln_policy *p, const struct ln_addr *addr)
+/* The first of a chain that is about every port and protocol. */
+static const struct ln_rule *chain_denies(const struct ln_policy *p, const struct ln_rule_chain *c)
 {
+	for (uint32_t id = c->first; id != LN_NO_RULE; id = p->next[id]) {
+		if (p->rules[id].n_ports == 0 && p->rules[id].proto == 0)
+			return &p->rules[id];
+	}
+	return NULL;
+}
+
+static const struct ln_rule *denied_by(const struct ln_policy *p, const struct ln_level *levels,
+				       size_t n)
+{
+	const struct ln_rule *rule = NULL;
+
+	for (size_t i = n; i-- > 0 && !rule;) {
+		const struct ln_name_slot *s = levels[i].slot;
+
+		rule = chain_denies(p, levels[i].whole ? &s->exact[LN_RULE_DENY]
+						       : &s->suffix[LN_RULE_DENY]);
+	}
+	return rule;
+}
+
+const struct ln_rule *ln_policy_denies_name(const struct ln_policy *p, const char *name)
+{
+	struct ln_level levels[LN_NAME_LABELS_MAX];
+
+	return denies(p) ? denied_by(p, levels, ln_index_name_levels(p, name, levels)) : NULL;
+}
+
+const struct ln_rule *ln_policy_covers_name(const struct ln_policy *p, const char *name,
+					    uint64_t now_s)
+{
+	struct ln_level levels[LN_NAME_LABELS_MAX];
+	size_t n = ln_index_name_levels(p, name, levels);
+	const struct ln_rule *rule = NULL;
+
+	if (denied_by(p, levels, n))
+		return NULL;
+	for (int kind = 0; kind < LN_ALLOW_KINDS; kind++) {
+		for (size_t i = n; i-- > 0 && !rule;) {
+			const struct ln_name_slot *s = levels[i].slot;
+
+			rule = chain_covers(p, levels[i].whole ? &s->exact[kind] : &s->suffix[kind],
+					    now_s);
+		}
+	}
+	return rule;
+}
+
+const struct ln_rule *ln_policy_covers_addr(const struct ln_policy *p, const struct ln_addr *addr,
+					    uint64_t now_s)
+{
+	const struct ln_rule *rule = NULL;
 	const uint8_t *lens;
 	size_t n = ln_index_lengths(p, addr->family, &lens);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct ln_net_slot *s = ln_index_net(p, addr, lens[i]);
 
-		if (s)
-			return &p->rules[s->chain[LN_RULE_EXPECTED].first];
+		if (s && chain_denies(p, &s->chain[LN_RULE_DENY]))
+			return NULL;
+		if (s && !rule)
+			rule = chain_covers(p, &s->chain[LN_RULE_EXPECTED], now_s);
 	}
-	return NULL;
+	return rule;
 }

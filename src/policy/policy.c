@@ -4,7 +4,7 @@
 #include <libpsl.h>
 #include <netinet/in.h>
 #include <string.h>
-#include "index.h"
+#include "loader.h"
 
 void ln_policy_free(struct ln_policy **p)
 {
@@ -21,6 +21,8 @@ void ln_policy_free(struct ln_policy **p)
 		free(old->rules[i].purpose);
 	}
 	free(old->rules);
+	ln_limits_free(old);
+	ln_sinks_free(old);
 	free(old->resolvers);
 	free(old->agent_name);
 	free(old->file);
@@ -74,6 +76,34 @@ uint64_t ln_policy_grace_ns(const struct ln_policy *p)
 	return p->grace_ns;
 }
 
+enum ln_mode ln_policy_mode(const struct ln_policy *p)
+{
+	return p->mode;
+}
+
+const char *ln_mode_text(enum ln_mode m)
+{
+	static const char *const texts[] = {
+	    [LN_MODE_MONITOR] = "monitor",
+	    [LN_MODE_BLOCK] = "block",
+	    [LN_MODE_KILL] = "kill",
+	    [LN_MODE_FREEZE] = "freeze",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_MODE_COUNT, "a text for each mode");
+
+	return (unsigned int)m < LN_MODE_COUNT ? texts[m] : "unknown";
+}
+
+bool ln_policy_fails_closed(const struct ln_policy *p)
+{
+	return p->fails_closed;
+}
+
+enum ln_loopback ln_policy_loopback(const struct ln_policy *p)
+{
+	return p->loopback;
+}
+
 static const char *last_two_labels(const char *name)
 {
 	const char *dot = strrchr(name, '.');
@@ -100,6 +130,7 @@ const char *ln_rule_list_text(enum ln_rule_kind k)
 	static const char *const texts[] = {
 	    [LN_RULE_EXPECTED] = "expected_outbound",
 	    [LN_RULE_DYNAMIC] = "allowed_dynamic_resolution",
+	    [LN_RULE_DENY] = "deny",
 	    [LN_RULE_UNIX] = "expected_unix",
 	    [LN_RULE_INBOUND] = "expected_inbound",
 	};

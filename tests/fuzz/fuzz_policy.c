@@ -31,9 +31,9 @@ static void ask_unix(const struct ln_policy *p, const struct ln_rule *r)
 	for (size_t i = 0; i < len; i++)
 		path[i] = path[i] == '*' ? 'a' : path[i];
 	if (!ln_policy_polices_unix(p) ||
-	    !ln_policy_match_unix(p, path + abstract, len - abstract, abstract))
+	    !ln_policy_match_unix(p, path + abstract, len - abstract, abstract, 0))
 		abort();
-	ln_policy_match_unix(p, r->text, strlen(r->text), !abstract);
+	ln_policy_match_unix(p, r->text, strlen(r->text), !abstract, 0);
 }
 
 static void ask_inbound(const struct ln_policy *p, const struct ln_rule *r)
@@ -42,13 +42,22 @@ static void ask_inbound(const struct ln_policy *p, const struct ln_rule *r)
 	uint8_t proto = r->proto > 0 ? r->proto : 17;
 	struct ln_addr from = r->net.addr.family ? r->net.addr : (struct ln_addr){.family = 6};
 
-	if (!ln_policy_match_inbound(p, proto, port, NULL) ||
-	    !ln_policy_match_inbound(p, proto, port, &from))
+	if (!ln_policy_match_inbound(p, proto, port, NULL, 0) ||
+	    !ln_policy_match_inbound(p, proto, port, &from, 0))
 		abort();
 }
 
-/* Each rule must be found by what it says itself. */
-static void ask(const struct ln_policy *p, const struct ln_rule *r)
+static bool denies(const struct ln_policy *p)
+{
+	for (size_t i = 0; i < ln_policy_rules(p); i++) {
+		if (ln_policy_rule(p, i)->kind == LN_RULE_DENY)
+			return true;
+	}
+	return false;
+}
+
+/* Each rule must be found by what it says itself, unless a denying one wins. */
+static void ask(const struct ln_policy *p, const struct ln_rule *r, bool denied)
 {
 	const char *name = r->name;
 	char below[LN_NAME_MAX + 2], buf[32];
@@ -68,7 +77,7 @@ static void ask(const struct ln_policy *p, const struct ln_rule *r)
 	}
 	if (r->dest == LN_DEST_NET) {
 		q.addr = r->net.addr;
-		if (!ln_policy_covers_addr(p, &q.addr))
+		if (!ln_policy_covers_addr(p, &q.addr, 0) && !denied)
 			abort();
 	} else {
 		if (r->dest == LN_DEST_SUFFIX) {
@@ -78,18 +87,26 @@ static void ask(const struct ln_policy *p, const struct ln_rule *r)
 		if (strlen(name) >= LN_NAME_MAX)
 			return;
 		q.n_granting = 1;
-		if (!ln_policy_covers_name(p, name))
+		if (!ln_policy_covers_name(p, name, 0) && !denied)
 			abort();
 	}
 	ln_policy_match(p, &q, &m);
-	if (!m.rule)
+	if (!m.rule || m.denied != (m.rule->kind == LN_RULE_DENY) ||
+	    (r->kind == LN_RULE_DENY && !m.denied) || (m.denied && !denied))
 		abort();
+	if (r->expires_s != 0) {
+		q.now_s = r->expires_s;
+		ln_policy_match(p, &q, &m);
+		if (m.rule ? ln_rule_is_over(m.rule, q.now_s) : !m.expired)
+			abort();
+		q.now_s = 0;
+	}
 	q.port ^= 1;
 	q.n_naming = q.n_granting;
 	q.naming = q.granting;
 	q.n_granting = 0;
 	ln_policy_match(p, &q, &m);
-	if (!m.rule && m.near == LN_NEAR_NONE)
+	if (r->kind != LN_RULE_DENY && !m.rule && m.near == LN_NEAR_NONE)
 		abort();
 }
 
@@ -98,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ln_diags diags = {0};
 	struct ln_policy *p = NULL;
 	int err;
+	bool denied;
 
 	if (size == 0)
 		return 0;
@@ -107,8 +125,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	for (size_t i = 0; i < diags.n; i++)
 		check_text(diags.list[i].text);
+	denied = p && denies(p);
 	for (size_t i = 0; p && i < ln_policy_rules(p); i++)
-		ask(p, ln_policy_rule(p, i));
+		ask(p, ln_policy_rule(p, i), denied);
 	ln_diags_done(&diags);
 	ln_policy_free(&p);
 	return 0;

@@ -133,7 +133,8 @@ static void unix_table(void **state)
 
 		assert_non_null(path);
 		memcpy(path, unix_rows[i].path, unix_rows[i].len);
-		got = id_of(ln_policy_match_unix(p, path, unix_rows[i].len, unix_rows[i].abstract));
+		got = id_of(
+		    ln_policy_match_unix(p, path, unix_rows[i].len, unix_rows[i].abstract, 0));
 		if (got != unix_rows[i].rule)
 			fail_msg("row %zu, %s: rule %d", i, unix_rows[i].path, got);
 		free(path);
@@ -152,13 +153,13 @@ static void longest_names(void **state)
 	path[0] = '/';
 	ln_buf_addf(&text, HEAD "expected_unix:\n  - %.108s\n  - '@%.106s*'\n", path, path);
 	p = parse(ln_buf_text(&text));
-	assert_int_equal(id_of(ln_policy_match_unix(p, path, 108, false)), 1);
-	assert_null(ln_policy_match_unix(p, path, 107, false));
-	assert_null(ln_policy_match_unix(p, path, 109, false));
-	assert_int_equal(id_of(ln_policy_match_unix(p, path, 106, true)), 2);
-	assert_int_equal(id_of(ln_policy_match_unix(p, path, 107, true)), 2);
-	assert_null(ln_policy_match_unix(p, path, 108, true));
-	assert_null(ln_policy_match_unix(p, path, sizeof(path), true));
+	assert_int_equal(id_of(ln_policy_match_unix(p, path, 108, false, 0)), 1);
+	assert_null(ln_policy_match_unix(p, path, 107, false, 0));
+	assert_null(ln_policy_match_unix(p, path, 109, false, 0));
+	assert_int_equal(id_of(ln_policy_match_unix(p, path, 106, true, 0)), 2);
+	assert_int_equal(id_of(ln_policy_match_unix(p, path, 107, true, 0)), 2);
+	assert_null(ln_policy_match_unix(p, path, 108, true, 0));
+	assert_null(ln_policy_match_unix(p, path, sizeof(path), true, 0));
 	ln_policy_free(&p);
 	ln_buf_done(&text);
 }
@@ -238,7 +239,7 @@ static void inbound_table(void **state)
 		if (remote)
 			assert_true(ln_addr_parse(remote, &addr));
 		got = id_of(ln_policy_match_inbound(p, inbound_rows[i].proto, inbound_rows[i].port,
-						    remote ? &addr : NULL));
+						    remote ? &addr : NULL, 0));
 		if (got != inbound_rows[i].rule)
 			fail_msg("row %zu: rule %d", i, got);
 	}
@@ -286,8 +287,8 @@ static void rules_of_all_kinds(void **state)
 	ln_policy_match(p, &q, &m);
 	assert_null(m.rule);
 	assert_null(m.near_rule);
-	assert_null(ln_policy_covers_addr(p, &peer));
-	assert_null(ln_policy_covers_name(p, "/run/x"));
+	assert_null(ln_policy_covers_addr(p, &peer, 0));
+	assert_null(ln_policy_covers_name(p, "/run/x", 0));
 	ln_policy_free(&p);
 }
 
@@ -298,10 +299,10 @@ static void without_the_lists(void **state)
 	assert_non_null(empty);
 	assert_false(ln_policy_polices_unix(p));
 	assert_false(ln_policy_polices_unix(empty));
-	assert_null(ln_policy_match_unix(p, "/run/x", 6, false));
-	assert_null(ln_policy_match_unix(empty, "/run/x", 6, false));
-	assert_null(ln_policy_match_inbound(p, 6, 443, NULL));
-	assert_null(ln_policy_match_inbound(empty, 6, 443, NULL));
+	assert_null(ln_policy_match_unix(p, "/run/x", 6, false, 0));
+	assert_null(ln_policy_match_unix(empty, "/run/x", 6, false, 0));
+	assert_null(ln_policy_match_inbound(p, 6, 443, NULL, 0));
+	assert_null(ln_policy_match_inbound(empty, 6, 443, NULL, 0));
 	ln_policy_free(&p);
 	ln_policy_free(&empty);
 }

@@ -183,7 +183,7 @@ static void covers(void **state)
 	struct ln_policy *p = parse(matcher, strlen(matcher));
 
 	for (size_t i = 0; i < LN_ARRAY_SIZE(names); i++) {
-		const struct ln_rule *r = ln_policy_covers_name(p, names[i].name);
+		const struct ln_rule *r = ln_policy_covers_name(p, names[i].name, 0);
 
 		assert_int_equal(r ? (int)r->id : NONE, names[i].rule);
 	}
@@ -192,10 +192,10 @@ static void covers(void **state)
 		struct ln_addr addr;
 
 		assert_true(ln_addr_parse(addrs[i].addr, &addr));
-		r = ln_policy_covers_addr(p, &addr);
+		r = ln_policy_covers_addr(p, &addr, 0);
 		assert_int_equal(r ? (int)r->id : NONE, addrs[i].rule);
 	}
-	assert_null(ln_policy_covers_addr(p, &(struct ln_addr){0}));
+	assert_null(ln_policy_covers_addr(p, &(struct ln_addr){0}, 0));
 	ln_policy_free(&p);
 }
 
@@ -215,7 +215,7 @@ static void empty_policy(void **state)
 	assert_string_equal(ln_policy_agent_name(p), "lonely");
 	assert_int_equal(ln_policy_rules(p), 0);
 	assert_int_equal(ln_policy_resolvers(p, &resolvers), 0);
-	assert_null(ln_policy_covers_name(p, name));
+	assert_null(ln_policy_covers_name(p, name, 0));
 	ln_policy_free(&p);
 }
 
