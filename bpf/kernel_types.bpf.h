@@ -67,11 +67,9 @@ struct bpf_iter__task_file {
 	struct file *file;
 };
 
-struct bpf_iter__bpf_map_elem {
+struct bpf_iter__bpf_map {
 	struct bpf_iter_meta *meta;
 	struct bpf_map *map;
-	void *key;
-	void *value;
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

@@ -429,17 +429,12 @@ static __always_inline void unix_sought_out(const struct wait_key *key, const st
 	unix_tell(key, w, &other, inside && may_be_internal(key, w));
 }
 
-/* Looks after the events that wait; run by the sensor. */
-SEC("iter/bpf_map_elem")
-int on_unix_wait(struct bpf_iter__bpf_map_elem *ctx)
+static long look_after(struct bpf_map *map, const struct wait_key *at, void *value, void *unused)
 {
 	struct ln_abi_party other = {};
-	struct wait_key key;
+	struct wait_key key = *at;
 	struct unix_wait *w;
 
-	if (!ctx->key)
-		return 0;
-	bpf_probe_read_kernel(&key, sizeof(key), ctx->key);
 	w = bpf_map_lookup_elem(&unix_waits, &key);
 	if (!w)
 		return 0;
@@ -466,6 +461,15 @@ int on_unix_wait(struct bpf_iter__bpf_map_elem *ctx)
 	default:
 		unix_tell(&key, w, 0, false);
 	}
+	return 0;
+}
+
+/* Looks after the events that wait; run by the sensor, see ONCE_A_RUN. */
+SEC("iter/bpf_map")
+int on_unix_wait(struct bpf_iter__bpf_map *ctx)
+{
+	if (ONCE_A_RUN(ctx))
+		bpf_for_each_map_elem(&unix_waits, look_after, 0, 0);
 	return 0;
 }
 

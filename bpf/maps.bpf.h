@@ -53,6 +53,12 @@ struct {
 	__type(value, struct ln_abi_verdict);
 } verdicts __weak SEC(".maps");
 
+/* A walk over one of our maps that an unprivileged reader can have run: an iterator over all maps
+ * of the kernel, which is called once more at its end, without one. The iterator over the entries
+ * of a map (iter/bpf_map_elem) would be the natural one, but there are kernels that refuse it
+ * (EPERM, seen with a 6.18), as they do all whose entries are given as plain memory. */
+#define ONCE_A_RUN(ctx) (!(ctx)->map)
+
 /* Who a flow belongs to. */
 struct owner {
 	__u32 agent;

@@ -157,16 +157,13 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target_
 	return 0;
 }
 
-/* What was held back and never used again, told by a sweep. */
-SEC("iter/bpf_map_elem")
-int on_held_back(struct bpf_iter__bpf_map_elem *ctx)
+static long tell_held_back(struct bpf_map *map, const struct use_key *key, struct use *use,
+			   void *unused)
 {
 	struct ln_abi_channel_event *ev;
-	struct use_key *key = ctx->key;
-	struct use *use = ctx->value;
 	__u32 held_back;
 
-	if (!key || !use || !use->held_back || bpf_ktime_get_ns() - use->told_ns < HOLD_BACK_NS)
+	if (!use->held_back || bpf_ktime_get_ns() - use->told_ns < HOLD_BACK_NS)
 		return 0;
 	held_back = use->held_back;
 	use->held_back = 0;
@@ -185,6 +182,15 @@ int on_held_back(struct bpf_iter__bpf_map_elem *ctx)
 	ev->flags = use->flags;
 	ev->held_back = held_back - 1; /* this one is the last of them */
 	emit_submit(ev, false);
+	return 0;
+}
+
+/* What was held back and never used again, told by a sweep; see ONCE_A_RUN. */
+SEC("iter/bpf_map")
+int on_held_back(struct bpf_iter__bpf_map *ctx)
+{
+	if (ONCE_A_RUN(ctx))
+		bpf_for_each_map_elem(&uses, tell_held_back, 0, 0);
 	return 0;
 }
 

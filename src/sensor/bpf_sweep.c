@@ -92,12 +92,8 @@ int ln_bpf_sweep_open(struct ln_bpf *b, const struct ln_sensor_config *c, struct
 	for (size_t i = 0; i < LN_ARRAY_SIZE(walks); i++) {
 		struct bpf_program *prog = *(struct bpf_program **)((char *)b->skel + walks[i].at);
 		struct bpf_link **link = (struct bpf_link **)((char *)s + walks[i].link);
-		union bpf_iter_link_info info = {.map.map_fd =
-						     (__u32)bpf_map__fd(b->skel->maps.uses)};
-		LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info,
-			    .link_info_len = sizeof(info));
 
-		*link = bpf_program__attach_iter(prog, link == &s->held_back ? &opts : NULL);
+		*link = bpf_program__attach_iter(prog, NULL);
 		ln_bpf_add_fact(b, walks[i].name, *link, false, "%s",
 				*link ? "" : walks[i].without);
 	}

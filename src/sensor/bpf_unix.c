@@ -51,13 +51,9 @@ void ln_bpf_unix_prepare(struct ln_bpf *b)
 
 int ln_bpf_unix_open(struct ln_bpf *b, struct ln_error *err)
 {
-	union bpf_iter_link_info info = {
-	    .map = {.map_fd = (uint32_t)bpf_map__fd(b->skel->maps.unix_waits)}};
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
-
 	if (!bpf_program__autoload(b->skel->progs.on_unix_wait))
 		return 0;
-	b->unix_waits = bpf_program__attach_iter(b->skel->progs.on_unix_wait, &opts);
+	b->unix_waits = bpf_program__attach_iter(b->skel->progs.on_unix_wait, NULL);
 	if (b->unix_waits)
 		b->unix_files = bpf_program__attach_iter(b->skel->progs.on_unix_file, NULL);
 	if (!b->unix_files)
