@@ -89,6 +89,12 @@ void ln_watch_tell_header(struct ln_watch *w)
 	    .n_rules = ln_policy_rules(p),
 	    .blind = (const char *const *)gaps.texts,
 	    .root_pid = (uint32_t)w->c.pids[0],
+	    .run = w->run,
+	    .resolvers = w->resolvers,
+	    .n_resolvers = w->n_resolvers,
+	    .search = w->resolv.search,
+	    .n_search = w->resolv.n_search,
+	    .netns = w->netns,
 	    .wall_ns = ln_clock_wall_ns(),
 	};
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -77,6 +78,7 @@ static int make_engine(struct ln_watch *w, struct ln_error *err)
 {
 	const struct ln_engine_config config = {
 	    .policy = w->c.policy,
+	    .run = w->run,
 	    .agent = LN_WATCH_AGENT,
 	    .resolvers = w->resolvers,
 	    .n_resolvers = w->n_resolvers,
@@ -95,10 +97,24 @@ static int make_engine(struct ln_watch *w, struct ln_error *err)
 	return r < 0 ? ln_error_set(err, -r, "the engine cannot start: %s", strerror(-r)) : 0;
 }
 
+/* Short enough to be typed, without letters that look like digits; runs that share a log are few.
+ */
+static void name_run(struct ln_watch *w)
+{
+	static const char letters[32] = "abcdefghijkmnpqrstuvwxyz23456789";
+	uint8_t random[4];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		memcpy(random, &(uint32_t){(uint32_t)ln_clock_wall_ns()}, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
+		w->run[i] = letters[random[i] % sizeof(letters)];
+}
+
 int ln_watch_begin(struct ln_watch *w, struct ln_error *err)
 {
 	struct ln_error lookup_err = {0};
 
+	name_run(w);
 	ln_watch_read_resolvers(w);
 	int r = make_engine(w, err);
 	if (r < 0)

@@ -50,6 +50,7 @@ struct ln_watch {
 	struct ln_resolv_conf resolv;
 	struct ln_endpoint resolvers[LN_RESOLV_SERVERS_MAX];
 	size_t n_resolvers;
+	char run[8];    /* what the ids of its alerts begin with */
 	uint64_t netns; /* cookie of the agent's network namespace; 0 unknown */
 	bool seen;      /* some process of the tree was told */
 	bool root_ended;

@@ -29,6 +29,7 @@ static int copy_config(struct ln_engine *e, const struct ln_engine_config *confi
 	e->agent = config->agent;
 	e->netns = config->netns;
 	e->repeat_every_ns = config->repeat_every_ns ? config->repeat_every_ns : 10 * LN_NS_PER_S;
+	e->run = config->run;
 	e->on_finding = config->on_finding;
 	e->user = config->user;
 	return 0;
@@ -117,7 +118,17 @@ struct ln_finding ln_engine_finding(struct ln_engine *e, const struct ln_event *
 
 void ln_engine_emit(struct ln_engine *e, const struct ln_finding *f)
 {
-	e->on_finding(f, e->user);
+	struct ln_finding with_id;
+
+	if (!e->run || !f->alert || f->kind == LN_FINDING_REPEATS || f->kind == LN_FINDING_LOST) {
+		e->on_finding(f, e->user);
+		return;
+	}
+	snprintf(e->alert_id, sizeof(e->alert_id), "%s-%llu", e->run,
+		 (unsigned long long)++e->alerts);
+	with_id = *f;
+	with_id.alert_id = e->alert_id;
+	e->on_finding(&with_id, e->user);
 }
 
 bool ln_engine_lists_resolver(const struct ln_engine *e, const struct ln_endpoint *remote)
@@ -337,6 +348,9 @@ void ln_engine_take(struct ln_engine *e, const struct ln_event *ev)
 	case LN_EVENT_BYTES:
 		if (!ln_dns_stream_take(e, ev))
 			ln_bytes_take(e, ev);
+		break;
+	case LN_EVENT_CLAIM:
+		ln_bytes_claim(e, ev);
 		break;
 	case LN_EVENT_TICK:
 	case LN_EVENT_COUNT:

@@ -15,9 +15,10 @@ struct ln_engine; /* opaque */
 typedef void (*ln_finding_fn)(const struct ln_finding *f, void *user);
 
 struct ln_engine_config {
-	const struct ln_policy *policy;      /* borrowed, outlives the engine */
-	const char *agent_name;              /* borrowed; NULL: the policy's */
-	uint32_t agent;                      /* id of the tree, from 1 */
+	const struct ln_policy *policy; /* borrowed, outlives the engine */
+	const char *agent_name;         /* borrowed; NULL: the policy's */
+	const char *run; /* borrowed; what the ids of alerts begin with; NULL: they have none */
+	uint32_t agent;  /* id of the tree, from 1 */
 	const struct ln_endpoint *resolvers; /* trusted; copied */
 	size_t n_resolvers;
 	uint64_t netns; /* where the resolvers are what they seem, see ln_flow; 0: anywhere */

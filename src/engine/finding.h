@@ -4,6 +4,7 @@
 #ifndef LINNET_ENGINE_FINDING_H
 #define LINNET_ENGINE_FINDING_H
 
+#include "dns/message.h"
 #include "event.h"
 #include "payload/sniff.h"
 #include "policy/policy.h"
@@ -104,7 +105,9 @@ const char *ln_forgery_text(enum ln_forgery g); /* "none", "source", … */
 struct ln_finding {
 	enum ln_finding_kind kind;
 	enum ln_event_kind event_kind;
-	bool alert;        /* a person must see it now: the first of its kind, LOST, or REPEATS */
+	bool alert; /* a person must see it now: the first of its kind, LOST, or REPEATS */
+	const char *alert_id; /* "k7f2-3": of an alert that is one thing that happened, not of
+			       * REPEATS and LOST; NULL none */
 	const char *title; /* what it is called: "RAW SOCKET"; static text. Set for everything that
 			    * a person must know of, also when it is only counted; else NULL */
 	uint64_t time_ns, wall_ns;
@@ -152,6 +155,7 @@ struct ln_finding {
 	const struct ln_name_group *group; /* DNS_QUERY and REPEATS of one, unexpected; NULL none */
 	enum ln_forgery forgery;           /* DNS_ANSWER, and REPEATS of one */
 	bool trusted; /* DNS_*: with a trusted resolver, and an answer was asked for */
+	const struct ln_dns_message *message; /* DNS_ANSWER: all that could be read of it */
 
 	uint64_t count;     /* REPEATS: how often since the last word; LOST: how many */
 	uint64_t repeat_of; /* FLOW_OPEN that repeats a told violation: which repetition, 1… */

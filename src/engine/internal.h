@@ -95,6 +95,9 @@ struct ln_engine {
 	size_t n_search;
 	char (*search)[LN_NAME_MAX]; /* owned */
 	uint64_t repeat_every_ns;
+	const char *run; /* borrowed; NULL: alerts have no ids */
+	uint64_t alerts;
+	char alert_id[32]; /* of the alert that is being told */
 	ln_finding_fn on_finding;
 	void *user;
 
@@ -198,6 +201,7 @@ void ln_flows_done(struct ln_engine *e);
 
 /* bytes.c: the first bytes of each flow until they have said what they are */
 void ln_bytes_take(struct ln_engine *e, const struct ln_event *ev);
+void ln_bytes_claim(struct ln_engine *e, const struct ln_event *ev); /* LN_EVENT_CLAIM */
 void ln_bytes_close(struct ln_engine *e, uint64_t flow_id);
 void ln_bytes_done(struct ln_engine *e);
 

@@ -219,6 +219,7 @@ static void take_answer(struct ln_engine *e, const struct ln_event *ev,
 	f.query = msg->qname;
 	f.qtype = msg->qtype;
 	f.rcode = msg->rcode;
+	f.message = msg;
 	if (!f.trusted)
 		f.reason = ungranted(error);
 	ln_learn_answer(e, &f, msg);

@@ -253,6 +253,8 @@ static void add_more(struct ln_alert *a, const struct ln_finding *f)
 	}
 	if (f->hint)
 		add_line(a, "Hint", f->hint);
+	if (f->alert_id)
+		add_line(a, "Alert", f->alert_id);
 	ln_buf_addc(&a->text, '\n');
 }
 

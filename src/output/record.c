@@ -174,6 +174,10 @@ static void add_common(struct ln_record *r, const struct ln_finding *f)
 	ln_json_bool(b, f->alert);
 	LN_JSON_KEY(b, "action");
 	ln_json_text(b, action_text(f));
+	if (f->alert_id) {
+		LN_JSON_KEY(b, "alert_id");
+		ln_json_text(b, f->alert_id);
+	}
 	if (f->repeat_of > 0) {
 		LN_JSON_KEY(b, "repetition");
 		ln_json_number(b, f->repeat_of);
@@ -187,7 +191,39 @@ void ln_record_finding(struct ln_record *r, const struct ln_finding *f)
 	begin(r, ln_finding_kind_text(f->kind), f->wall_ns);
 	add_common(r, f);
 	ln_record_event(&r->text, f);
+	/* What has a resolver's address there need not be that resolver. */
+	if (f->flow && f->flow->netns != 0 && f->flow->netns != r->netns) {
+		LN_JSON_KEY(&r->text, "netns");
+		ln_json_hex(&r->text, f->flow->netns);
+	}
 	end(r);
+}
+
+/* What names were judged by, besides the policy. */
+static void add_surroundings(struct ln_buf *b, const struct ln_sink_header *h)
+{
+	char text[LN_ENDPOINT_TEXT_MAX];
+
+	LN_JSON_KEY(b, "resolvers");
+	ln_buf_addc(b, '[');
+	for (size_t i = 0; i < h->n_resolvers; i++) {
+		if (i > 0)
+			ln_buf_addc(b, ',');
+		ln_json_text(b, ln_endpoint_format(&h->resolvers[i], text));
+	}
+	ln_buf_addc(b, ']');
+	LN_JSON_KEY(b, "search");
+	ln_buf_addc(b, '[');
+	for (size_t i = 0; i < h->n_search; i++) {
+		if (i > 0)
+			ln_buf_addc(b, ',');
+		ln_json_text(b, h->search[i]);
+	}
+	ln_buf_addc(b, ']');
+	if (h->netns != 0) {
+		LN_JSON_KEY(b, "netns");
+		ln_json_hex(b, h->netns);
+	}
 }
 
 void ln_record_header(struct ln_record *r, const struct ln_sink_header *h)
@@ -212,6 +248,10 @@ void ln_record_header(struct ln_record *r, const struct ln_sink_header *h)
 	ln_json_number(b, h->n_rules);
 	LN_JSON_KEY(b, "pid");
 	ln_json_number(b, h->root_pid);
+	LN_JSON_KEY(b, "run");
+	ln_json_text(b, h->run);
+	add_surroundings(b, h);
+	r->netns = h->netns;
 	LN_JSON_KEY(b, "blind");
 	ln_json_list(b, h->blind, h->n_blind);
 	end(r);

@@ -15,6 +15,7 @@
 struct ln_record {
 	struct ln_buf text; /* records, each with its line break */
 	struct ln_redact redact;
+	uint64_t netns; /* as the header said */
 };
 
 void ln_record_done(struct ln_record *r);

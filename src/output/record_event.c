@@ -256,6 +256,33 @@ static void add_forgery(struct ln_buf *b, enum ln_forgery forgery)
 	ln_json_text(b, ln_forgery_text(forgery));
 }
 
+static void add_ttl_name(struct ln_buf *b, const char *name, uint32_t ttl_s, bool first)
+{
+	ln_buf_addc(b, first ? '[' : ',');
+	LN_JSON_OPEN(b, "name");
+	ln_json_text(b, name);
+	LN_JSON_KEY(b, "ttl");
+	ln_json_number(b, ttl_s);
+	ln_buf_addc(b, '}');
+}
+
+/* Which other names the answer led to. */
+static void add_leads(struct ln_buf *b, const struct ln_dns_message *msg)
+{
+	if (msg->n_chain > 0) {
+		LN_JSON_KEY(b, "aliases");
+		for (size_t i = 0; i < msg->n_chain; i++)
+			add_ttl_name(b, msg->chain[i], msg->chain_ttl_s[i], i == 0);
+		ln_buf_addc(b, ']');
+	}
+	if (msg->n_targets > 0 && msg->qtype != LN_DNS_PTR) {
+		LN_JSON_KEY(b, "services");
+		for (size_t i = 0; i < msg->n_targets; i++)
+			add_ttl_name(b, msg->targets[i].name, msg->targets[i].ttl_s, i == 0);
+		ln_buf_addc(b, ']');
+	}
+}
+
 static void add_dns(struct ln_buf *b, const struct ln_finding *f)
 {
 	add_socket(b, f->flow);
@@ -276,6 +303,8 @@ static void add_dns(struct ln_buf *b, const struct ln_finding *f)
 		ln_json_addr(b, &f->answers[i]);
 	}
 	ln_buf_addc(b, ']');
+	if (f->message)
+		add_leads(b, f->message);
 }
 
 static void add_process(struct ln_buf *b, const struct ln_finding *f)

@@ -24,6 +24,12 @@ struct ln_sink_header {
 	const char *const *blind; /* what is not seen here, each "name: what that means" */
 	size_t n_blind;
 	uint32_t root_pid;
+	const char *run;                     /* what the ids of its alerts begin with; NULL none */
+	const struct ln_endpoint *resolvers; /* trusted */
+	size_t n_resolvers;
+	const char (*search)[LN_NAME_MAX]; /* search domains of the agent */
+	size_t n_search;
+	uint64_t netns; /* of the agent; 0 unknown */
 	uint64_t wall_ns;
 };
 
