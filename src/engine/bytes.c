@@ -4,6 +4,7 @@
 #include "internal.h"
 
 #include <netinet/in.h>
+#include <string.h>
 #include "base/table.h"
 
 #define LOST_READING "too many flows at once: of one it is not known what its bytes say"
@@ -123,6 +124,27 @@ void ln_bytes_take(struct ln_engine *e, const struct ln_event *ev)
 	}
 	while (e->reading_bytes > LN_READING_BYTES)
 		give_up_oldest(e, ev->agent);
+}
+
+/* Read before, so only what was asked of a relay has to be kept for the next one. */
+void ln_bytes_claim(struct ln_engine *e, const struct ln_event *ev)
+{
+	struct ln_reading *r = find(e, ev->claim.flow.id);
+	struct ln_event as_bytes = *ev;
+
+	if (!ev->claim.claim)
+		return;
+	as_bytes.kind = LN_EVENT_BYTES;
+	memset(&as_bytes.bytes, 0, sizeof(as_bytes.bytes));
+	as_bytes.bytes.flow = ev->claim.flow;
+	if (!r)
+		r = begin(e, &as_bytes);
+	if (!r) {
+		ln_losses_add(e, ev->agent, LOST_READING, 1);
+		return;
+	}
+	r->claimed = true;
+	ln_claims_take(e, &as_bytes, ev->claim.claim, &r->relayed);
 }
 
 void ln_bytes_close(struct ln_engine *e, uint64_t flow_id)

@@ -5,6 +5,7 @@
 
 #include "base/addr.h"
 #include "dns/names.h"
+#include "payload/sniff.h"
 
 enum ln_event_kind {
 	LN_EVENT_FORK,  /* pid: the parent */
@@ -19,6 +20,7 @@ enum ln_event_kind {
 	LN_EVENT_CHANNEL, /* a way out that is no flow, or its preparation */
 	LN_EVENT_CGROUP,  /* the path of a cgroup in which the tree is */
 	LN_EVENT_BYTES,   /* what a flow carries */
+	LN_EVENT_CLAIM,   /* what a flow's bytes said, read before: from a log */
 	LN_EVENT_TAMPER,  /* somebody touched linnet itself */
 	LN_EVENT_LOOKED,  /* linnet's own look-ups for one ticket are through, see ln_engine_config
 			   */
@@ -168,6 +170,10 @@ struct ln_event {
 			const uint8_t *bytes;
 			size_t len;
 		} bytes;
+		struct {
+			struct ln_flow flow;
+			const struct ln_claim *claim; /* NULL: nothing is claimed */
+		} claim;
 		struct {
 			struct ln_addr addr;
 			struct ln_name_evidence evidence;

@@ -17,6 +17,7 @@ const char *ln_event_kind_text(enum ln_event_kind k)
 	    [LN_EVENT_CHANNEL] = "channel",
 	    [LN_EVENT_CGROUP] = "cgroup",
 	    [LN_EVENT_BYTES] = "bytes",
+	    [LN_EVENT_CLAIM] = "claim",
 	    [LN_EVENT_TAMPER] = "tamper",
 	    [LN_EVENT_LOOKED] = "looked",
 	    [LN_EVENT_LOST] = "lost",
