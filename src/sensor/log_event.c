@@ -128,7 +128,7 @@ static void read_evidence(struct ln_log_reader *r, const json_t *o, uint64_t now
 			  struct ln_name_evidence *ret)
 {
 	const char *name = ln_log_text(r, o, "name");
-	bool stale = ln_log_bool(r, o, "stale"), grants = ln_log_bool(r, o, "grants");
+	bool stale = ln_log_bool(r, o, "stale"), grants = ln_log_bool(r, o, "grants"), over;
 	uint64_t age_ns = ln_log_number(r, o, "age", SECONDS_MAX) * LN_NS_PER_S;
 
 	*ret = (struct ln_name_evidence){
@@ -141,9 +141,11 @@ static void read_evidence(struct ln_log_reader *r, const json_t *o, uint64_t now
 	};
 	if (!name || !ln_name_canonical(name, strlen(name), ret->name))
 		ln_log_wrong(r, "a name that is none");
-	/* Whether it does at this address and at this time the engine sees again by itself. */
-	ret->grants = ln_name_source_grants(ret->source);
-	ret->expires_ns = after(r, o, now_ns, stale, ret->grants && !grants);
+	/* What grants no more because its time is over may do so by another policy. */
+	over = !grants && ln_name_source_grants(ret->source) &&
+	       json_integer_value(json_object_get(o, "expires_in")) < 0;
+	ret->grants = grants || over;
+	ret->expires_ns = after(r, o, now_ns, stale, over);
 	if (ln_name_source_is_claim(ret->source))
 		ret->expires_ns = now_ns - 1;
 }

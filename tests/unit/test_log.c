@@ -147,6 +147,12 @@ static void test_what_was_over_stays_over(void **state)
 					       "\"source\":\"sni\",\"expires_in\":null}]")),
 			 0);
 	assert_false(e->grants);
+	/* The agent could have written it. */
+	assert_int_equal(read_text(HEADER OPEN(",\"names\":[{\"name\":\"a.example\","
+					       "\"source\":\"hosts\",\"grants\":false,"
+					       "\"expires_in\":null}]")),
+			 0);
+	assert_false(e->grants);
 }
 
 static void test_bad_lines_are_told_and_passed_over(void **state)
