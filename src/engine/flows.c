@@ -15,6 +15,7 @@ struct ln_open_flow {
 	struct ln_party listener;
 	uint32_t pid, tid;
 	bool read;
+	bool routed;
 	UT_hash_handle hh;
 };
 
@@ -206,6 +207,15 @@ static void tell_wire(struct ln_engine *e, struct ln_finding *f, const struct ln
 		f->hint = ln_hint_flow(e, real, &j->match);
 }
 
+/* Who is on a way that the agent chose can answer for whoever was asked. */
+static void remember_route(struct ln_engine *e, const struct ln_event *ev)
+{
+	struct ln_open_flow *open = find(e, ev->wire.flow.id);
+
+	if (open && ev->wire.why == LN_WIRE_ROUTED)
+		open->routed = true;
+}
+
 /* Judged by where the packets go. That this is not what was named is told in any case, but one
  * more path of MPTCP is there by design: it is told when it leads where it must not. */
 void ln_flows_wire(struct ln_engine *e, const struct ln_event *ev)
@@ -216,6 +226,7 @@ void ln_flows_wire(struct ln_engine *e, const struct ln_event *ev)
 	struct ln_judgement j;
 	bool permitted;
 
+	remember_route(e, ev);
 	real.remote = ev->wire.wire;
 	real.same_tree = false;
 	f.flow = named;
@@ -257,6 +268,7 @@ bool ln_flows_recall(const struct ln_engine *e, uint64_t id, struct ln_flow_memo
 	    .pid = open->pid,
 	    .tid = open->tid,
 	    .read = open->read,
+	    .routed = open->routed,
 	};
 	return true;
 }

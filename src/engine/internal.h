@@ -194,6 +194,7 @@ struct ln_flow_memory {
 	struct ln_party listener;
 	uint32_t pid, tid; /* who opened it */
 	bool read;         /* its first bytes need no further look */
+	bool routed;       /* its packets took a way that they chose themselves */
 };
 bool ln_flows_recall(const struct ln_engine *e, uint64_t id, struct ln_flow_memory *ret);
 void ln_flows_set_read(struct ln_engine *e, uint64_t id);

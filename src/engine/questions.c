@@ -195,13 +195,22 @@ static const char *ungranted(int error)
 	return "not asked for, or not by a trusted resolver: it names and grants nothing";
 }
 
+/* Whether who answers may be another than who was asked. */
+static bool is_routed(const struct ln_engine *e, const struct ln_flow *flow)
+{
+	struct ln_flow_memory memory;
+
+	return ln_flows_recall(e, flow->id, &memory) && memory.routed;
+}
+
 static void take_answer(struct ln_engine *e, const struct ln_event *ev,
 			const struct ln_dns_bytes *m, int error, const struct ln_dns_message *msg)
 {
 	struct ln_finding f = ln_engine_finding(e, ev, LN_FINDING_DNS_ANSWER);
 	struct ln_question *q = NULL;
 
-	if (error == 0 && !m->stranger && ln_engine_is_resolver(e, m->flow))
+	if (error == 0 && !m->stranger && ln_engine_is_resolver(e, m->flow) &&
+	    !is_routed(e, m->flow))
 		q = find(e, ev->agent, m->flow, msg);
 	if (error == 0)
 		f.forgery = ln_forged_find(e, ev->agent, m, msg, q);

@@ -163,6 +163,32 @@ static void test_the_agents_own_resolver_grants_nothing(void **state)
 	stop(f);
 }
 
+/* A source route leads by way of somebody whom the agent chose: he may answer in the resolver's
+ * name. A resolver that is reached by NAT is the one that is meant. */
+static void test_a_conversation_that_chose_its_way_grants_nothing(void **state)
+{
+	for (enum ln_wire_why why = 0; why < LN_WIRE_COUNT; why++) {
+		struct fixture *f = start();
+		LN_AUTO_FREE struct line *out = calloc(1, sizeof(*out));
+		LN_AUTO_FREE struct line *in = calloc(1, sizeof(*in));
+		struct ln_flow flow = make_flow(1, RESOLVER, IPPROTO_TCP);
+		struct ln_event ev = event(f, LN_EVENT_WIRE);
+
+		open_flow(f, &flow);
+		ev.wire.flow = flow;
+		ev.wire.why = why;
+		assert_true(ln_endpoint_parse("198.51.100.66:53", 0, &ev.wire.wire));
+		ln_engine_feed(f->engine, &ev);
+		ask_and_answer(f, out, in);
+		pass_all(f, 1, false, out, 50);
+		pass_all(f, 1, true, in, 50);
+		assert_int_equal(f->n[LN_FINDING_DNS_ANSWER], 2);
+		assert_int_equal(reach(f, first), why == LN_WIRE_ROUTED ? LN_VERDICT_UNEXPECTED
+									: LN_VERDICT_EXPECTED);
+		stop(f);
+	}
+}
+
 static void test_what_was_missed_is_told_once(void **state)
 {
 	struct fixture *f = start();
@@ -330,6 +356,7 @@ int main(void)
 	    cmocka_unit_test(test_an_unlisted_name_is_an_alert),
 	    cmocka_unit_test(test_answers_of_another_conversation_grant_nothing),
 	    cmocka_unit_test(test_the_agents_own_resolver_grants_nothing),
+	    cmocka_unit_test(test_a_conversation_that_chose_its_way_grants_nothing),
 	    cmocka_unit_test(test_what_was_missed_is_told_once),
 	    cmocka_unit_test(test_a_conversation_from_before_the_watch_is_told),
 	    cmocka_unit_test(test_a_message_too_many_bytes_ahead_is_told),
