@@ -24,7 +24,7 @@ struct ln_sniff {
 	size_t known;          /* bytes that it has seen */
 	size_t consumed;       /* bytes of the heads that were read, and of bodies */
 	uint64_t skip;         /* bytes of a body that are passed over */
-	struct ln_claim *last; /* owned; of the head before; NULL: none */
+	struct ln_claim *last; /* owned; of the head or hello before; NULL: none */
 };
 
 const char *ln_layer_text(enum ln_layer l)
@@ -205,6 +205,26 @@ static bool read_stream(struct ln_sniff *s, ln_claim_fn fn, void *user)
 	}
 }
 
+/* Of a hello that never became whole no name is known; that must not look like no name. */
+static int read_hello(struct ln_sniff *s, bool maybe, const uint8_t *bytes, size_t len,
+		      struct ln_tls_hello *ret)
+{
+	int r = maybe ? ln_quic_put(s->quic, bytes, len, ret) : -EBADMSG;
+
+	if (r == -EAGAIN && !s->last && s->n_datagrams == LN_SNIFF_DATAGRAMS)
+		return ln_quic_cut(s->quic, ret);
+	return r;
+}
+
+/* From the same port a client may begin one connection after the other, each with its own name. It
+ * may also say the hello once more, in part: without an end that is nothing new. */
+static bool expect_another(struct ln_sniff *s)
+{
+	ln_quic_free(&s->quic);
+	s->quic = ln_quic_new();
+	return s->quic && s->n_datagrams < LN_SNIFF_DATAGRAMS;
+}
+
 /* False: nothing more will come of it. */
 static bool read_datagram(struct ln_sniff *s, const uint8_t *bytes, size_t len, ln_claim_fn fn,
 			  void *user)
@@ -212,22 +232,22 @@ static bool read_datagram(struct ln_sniff *s, const uint8_t *bytes, size_t len, 
 	struct ln_claim c = {.layer = LN_LAYER_QUIC};
 	struct ln_tls_hello h;
 	bool maybe = s->n_datagrams++ > 0 || ln_quic_maybe(bytes, len);
-	int r = -EBADMSG;
+	int r = read_hello(s, maybe, bytes, len, &h);
 
-	if (maybe)
-		r = ln_quic_put(s->quic, bytes, len, &h);
-	if (r == -EAGAIN && s->n_datagrams < LN_SNIFF_DATAGRAMS)
-		return true;
 	if (r == -EAGAIN)
-		r = ln_quic_cut(s->quic, &h);
+		return s->n_datagrams < LN_SNIFF_DATAGRAMS;
+	if (r < 0 && s->last)
+		return expect_another(s);
 	if (r == 0) {
 		set_hello(&c, &h);
 	} else {
 		c.layer = LN_LAYER_OTHER;
 		snprintf(c.detail, sizeof(c.detail), "%s", maybe ? LIKE_QUIC : "");
 	}
-	fn(&c, user);
-	return false;
+	if (!is_repeated(s, &c))
+		fn(&c, user);
+	remember(s, &c);
+	return r == 0 && expect_another(s);
 }
 
 bool ln_sniff_put(struct ln_sniff *s, uint32_t offset, const uint8_t *bytes, size_t len,

@@ -51,7 +51,8 @@ void ln_sniff_free(struct ln_sniff **s);
 /* A piece of the stream, or a datagram (`offset` is not looked at then). Calls fn for each claim
  * that is complete now, outermost first; pieces of any size make the same claims. Later requests
  * of an HTTP connection are claims, too, when they say another thing than the one before; so a
- * CONNECT that is repeated with a password is told once. What does not end within LN_SNIFF_MAX is
+ * CONNECT that is repeated with a password is told once. So are the names of further QUIC
+ * connections from the same port. What does not end within LN_SNIFF_MAX is
  * told by what is there, with a name that cannot be read if it is not there. False: nothing more
  * will come of this flow. */
 bool ln_sniff_put(struct ln_sniff *s, uint32_t offset, const uint8_t *bytes, size_t len,
