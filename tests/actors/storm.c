@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <linux/bpf.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdatomic.h>
@@ -22,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "net.h"
 
@@ -30,6 +32,7 @@ enum phase { FORKS, LEAVES, PAUSES, CONNECTS };
 struct shared {
 	atomic_int phase;
 	atomic_int ready, paused, connected;
+	pid_t keeper; /* when it has ended, so does everybody */
 	pid_t pids[];
 };
 
@@ -40,10 +43,21 @@ static bool own_cgroup;
 static const char *ip;
 static const char *port;
 
+/* Nobody else could end a thousand lines of descent: each is another process by then. */
+static void end_with_keeper(void)
+{
+	if (kill(shared->keeper, 0) < 0)
+		_exit(1);
+}
+
 static void wait_while(atomic_int *word, int value)
 {
-	while (atomic_load(word) == value)
-		syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
+	const struct timespec look = {.tv_sec = 1};
+
+	while (atomic_load(word) == value) {
+		syscall(SYS_futex, word, FUTEX_WAIT, value, &look, NULL, 0);
+		end_with_keeper();
+	}
 }
 
 static void wake(atomic_int *word)
@@ -107,6 +121,7 @@ static _Noreturn void go_on(int i)
 	for (unsigned hop = (unsigned)i; atomic_load(&shared->phase) < PAUSES; hop++) {
 		bool leave = own_cgroup || atomic_load(&shared->phase) == LEAVES;
 		usleep(pause_us / 2 + (hop * 7919U) % (pause_us + 1));
+		end_with_keeper();
 		switch (hop % 4) {
 		case 0: {
 			pid_t pid = must_fork();
@@ -204,13 +219,14 @@ static void await_registration(pid_t root)
 				wake(&shared->phase);
 		}
 		usleep(100);
+		end_with_keeper();
 	}
 	_exit(0);
 }
 
 static _Noreturn void be_root(const char *cgroup)
 {
-	if (setsid() < 0)
+	if (setsid() < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		err(1, "setsid");
 	if (own_cgroup) {
 		char path[PATH_MAX];
@@ -258,8 +274,9 @@ int main(int argc, char **argv)
 	if (shared == MAP_FAILED)
 		err(1, "mmap");
 	/* Orphans come here; whoever is init need not be quick. */
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		err(1, "prctl");
+	shared->keeper = getpid();
 	pid_t root = must_fork();
 	if (root == 0)
 		be_root(argv[3]);

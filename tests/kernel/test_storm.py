@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attach to a tree that forks all the time: nobody of it is missing afterwards. By hand, larger:
-LINNET_STORM="lines pause_us rounds", such as "1000 50000 50"."""
+LINNET_STORM="lines pause_us rounds", such as "1000 2000000 50": a line forks once or twice after each
+pause, and what two CPUs can do is a few thousand a second."""
 import os
 
 import pytest
