@@ -16,7 +16,8 @@ from watch import monitor_of, status_of  # noqa: E402
 # A usual server takes each connection at once. A batching one never has to be woken, so that less
 # time that is not the workload's own stands in the ratio, and less noise.
 USUAL, BATCHING, OTHER_USUAL, OTHER_BATCHING = 20000, 20001, 20100, 20101
-ECHO, TCP_ECHO, DISCARD = 20200, 20201, 20202
+ECHO, TCP_ECHO, DISCARD, WEB = 20200, 20201, 20202, 20203
+SITE = "198.51.100.80"  # of api.bench.test: a loopback address would be no answer
 BATCH_US = 1000
 POLICY = f"""agent_name: "bench"
 expected_outbound:
@@ -32,6 +33,11 @@ expected_outbound:
     port: [{TCP_ECHO}, {DISCARD}]
     protocol: "TCP"
     purpose: "What takes more than a connect"
+  - destination: "api.bench.test"
+    port: {WEB}
+    protocol: "TCP"
+    purpose: "A site that is permitted by its name"
+resolvers: ["127.0.0.1"]
 """
 TIME_WAITS = Path("/proc/sys/net/ipv4/tcp_max_tw_buckets")
 
@@ -91,6 +97,7 @@ class Lab:
         self._time_waits = TIME_WAITS.read_text()
         Path("/proc/sys/net/core/somaxconn").write_text("65535")
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        subprocess.run(["ip", "addr", "add", f"{SITE}/32", "dev", "lo"], check=True)
         self.keep_time_wait(False)
 
     def __enter__(self):
@@ -99,7 +106,8 @@ class Lab:
                 self.start("sink", "tcp", port, 0)
             for port in BATCHING, OTHER_BATCHING:
                 self.start("sink", "tcp", port, BATCH_US)
-            for kind, port, cpu in (("udp", ECHO, 0), ("echo", TCP_ECHO, 0), ("discard", DISCARD, 0)):
+            for kind, port, cpu in (("udp", ECHO, 0), ("echo", TCP_ECHO, 0), ("discard", DISCARD, 0),
+                                    ("names", 53, SITE), ("web", WEB, 0)):
                 self.start("sink", kind, port, cpu)
         except BaseException:
             self.close()

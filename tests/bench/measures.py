@@ -9,7 +9,8 @@ import lab as places
 from lab import Watched
 from report import row
 
-COUNT = {"udp": 40000, "pingpong": 40000, "stream": 512, "getppid": 8000000, "forkexec": 1200}
+COUNT = {"udp": 40000, "pingpong": 40000, "stream": 512, "getppid": 8000000, "forkexec": 1200,
+         "request": 8000}
 TRAFFIC_HOOKS = ("on_sock_create", "on_connect", "on_sendmsg", "on_bind", "on_post_bind", "on_sock_release", "on_egress",
               "on_ingress", "on_tcp_state")
 
@@ -77,6 +78,24 @@ def other_calls(lab, sizes):
                      lambda a=arguments: lab.watched(*a), **limit)
         yield paired(f"{name}, untracked", sizes, lambda a=arguments: lab.bare(*a),
                      lambda a=arguments: lab.beside(*a), bar=("<=", 1.02))
+
+
+def requests(lab, sizes):
+    """What an agent does all day: a look-up, a connect to what was answered, a request, its
+    response. The answer and the request's first bytes are copied and read."""
+    arguments = ["request", places.WEB, scaled(sizes, COUNT["request"]), 0]
+    run = Watched(lab, arguments)
+    made = json.loads(run.line())["made"] + 1
+    run.end()
+    told = list(run.records())
+    permitted = sum(r["type"] == "flow-open" and r["verdict"] == "expected" for r in told)
+    named = sum(r["type"] == "claim" and r["claimed"]["name"] == "api.bench.test" for r in told)
+    if permitted != made or named != made:
+        raise RuntimeError(f"of {made} requests {permitted} were permitted and {named} read")
+    yield paired("request by name, p50", sizes, lambda: lab.bare(*arguments),
+                 lambda: lab.watched(*arguments), bar=("<=", 1.05))
+    yield paired("request by name, p50, untracked", sizes, lambda: lab.bare(*arguments),
+                 lambda: lab.beside(*arguments), bar=("<=", 1.02))
 
 
 def in_kernel(lab, sizes):
@@ -261,6 +280,7 @@ def memory(lab, sizes):
                   note=f"{run.log_bytes / made:.0f} bytes of log")
 
 
-SUBJECTS = {"connect": connects, "calls": other_calls, "kernel": in_kernel, "latency": latency,
+SUBJECTS = {"connect": connects, "calls": other_calls, "request": requests,
+            "kernel": in_kernel, "latency": latency,
             "start": first_connection, "children": short_children, "losses": losses, "idle": idle,
             "memory": memory}

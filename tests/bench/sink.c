@@ -2,7 +2,9 @@
 /* The other side. `sink tcp PORT BATCH_US` takes connections and closes them: at once (0), or all
  * that came each BATCH_US, so that a workload does not pay for waking the server. `sink udp PORT
  * CPU` echoes datagrams on one CPU, `sink echo PORT CPU` what one TCP connection after the other
- * sends, `sink discard PORT CPU` reads it. Says READY; ends when standard input does. */
+ * sends, `sink discard PORT CPU` reads it. `sink names PORT IP` is a DNS server with one address
+ * for all, `sink web PORT CPU` answers one HTTP request a connection. Says READY; ends when
+ * standard input does. */
 #include "bench.h"
 
 #include <netinet/tcp.h>
@@ -64,6 +66,64 @@ static void serve_udp(int fd)
 	}
 }
 
+/* A question that BENCH_QUESTION begins, and all others: there is no such record. */
+static size_t answer(uint8_t *message, size_t len, struct in_addr address)
+{
+	static const uint8_t record[] = {0xc0, DNS_HEADER, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4};
+	size_t end = DNS_HEADER + sizeof(BENCH_QUESTION) - 1;
+	bool known = len >= end &&
+		     memcmp(message + DNS_HEADER, BENCH_QUESTION, sizeof(BENCH_QUESTION) - 1) == 0;
+
+	message[2] = 0x81; /* an answer, recursion was desired */
+	message[3] = 0x80; /* and available */
+	message[7] = known;
+	memset(message + 8, 0, 4); /* no EDNS */
+	if (!known)
+		return len;
+	memcpy(message + end, record, sizeof(record));
+	memcpy(message + end + sizeof(record), &address, 4);
+	return end + sizeof(record) + 4;
+}
+
+static void serve_names(int fd, const char *ip)
+{
+	struct in_addr address;
+
+	if (inet_pton(AF_INET, ip, &address) != 1)
+		errx(2, "%s is no IPv4 address", ip);
+	for (;;) {
+		struct sockaddr_in from;
+		socklen_t len = sizeof(from);
+		uint8_t message[600];
+		ssize_t n;
+
+		wait_ready(fd, false);
+		while ((n = recvfrom(fd, message, 512, 0, (struct sockaddr *)&from, &len)) >=
+		       DNS_HEADER)
+			sendto(fd, message, answer(message, (size_t)n, address), 0,
+			       (struct sockaddr *)&from, len);
+	}
+}
+
+static void serve_web(int listener)
+{
+	static const char response[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+	char request[1024];
+
+	for (;;) {
+		wait_ready(listener, false);
+		int on = 1, fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		if (read(fd, request, sizeof(request)) > 0 &&
+		    write(fd, response, sizeof(response) - 1) < 0)
+			warn("write");
+		close(fd);
+	}
+}
+
 /* One connection at a time, to its end. */
 static void serve_streams(int listener, bool echo)
 {
@@ -88,19 +148,26 @@ static void serve_streams(int listener, bool echo)
 int main(int argc, char **argv)
 {
 	if (argc != 4)
-		errx(2, "usage: sink tcp PORT BATCH_US | sink udp|echo|discard PORT CPU");
-	bool tcp = strcmp(argv[1], "tcp") == 0, udp = strcmp(argv[1], "udp") == 0;
+		errx(2, "usage: sink tcp PORT BATCH_US | sink udp|echo|discard|web PORT CPU | "
+			"sink names PORT IP");
+	const char *kind = argv[1];
+	bool tcp = strcmp(kind, "tcp") == 0, names = strcmp(kind, "names") == 0;
+	bool udp = names || strcmp(kind, "udp") == 0;
 	int fd = bound(udp ? SOCK_DGRAM : SOCK_STREAM, (uint16_t)strtoul(argv[2], NULL, 10));
 
 	if (!udp && listen(fd, 65535) < 0)
 		err(1, "listen");
-	if (!tcp)
+	if (!tcp && !names)
 		pin_to((int)strtol(argv[3], NULL, 10));
 	puts("READY");
 	fflush(stdout);
 	if (tcp)
 		serve_tcp(fd, strtoull(argv[3], NULL, 10) * 1000);
+	if (names)
+		serve_names(fd, argv[3]);
+	if (strcmp(kind, "web") == 0)
+		serve_web(fd);
 	if (!udp)
-		serve_streams(fd, strcmp(argv[1], "echo") == 0);
+		serve_streams(fd, strcmp(kind, "echo") == 0);
 	serve_udp(fd);
 }
