@@ -106,6 +106,14 @@ def shaped(shape, title):
 
 V6 = dict(at=(OTHER6, PORT))
 USER = dict(user="nobody")
+
+
+def rewritten(name, mode, how, named, real, **more):
+    return Technique(name, f"rewritten by the agent's own BPF program on a child cgroup{how}",
+                     ROUTED, ("escape-cgroup", mode, "{token}", "+{cgroup2}", named, PORT, real),
+                     needs=("cgroup2",), titles=(WIRE,), **more)
+
+
 TCP = (
     tcp("connect", "TCP connect, IPv4", **USER),
     tcp("connect6", "TCP connect, IPv6", OTHER6, PORT, mode="connect", **V6, **USER),
@@ -160,10 +168,11 @@ ROUTES = tuple(
     for how, words in (("", "by socket option"), ("-message", "by message"))) + (
     udp("segments", "IPv6 segment routing header", API6, PORT, OTHER6, PORT, row=ROUTED,
         at=(API6, PORT), destination=f"[{OTHER6}]:{PORT}", titles=(WIRE,), **USER),
-    Technique("rewrite", "rewritten by the agent's own BPF program on a child cgroup",
-              ROUTED,
-              ("escape-cgroup", "rewrite", "{token}", "+{cgroup2}", API, PORT, OTHER),
-              needs=("cgroup2",), titles=(WIRE,)),
+    rewritten("rewrite", "rewrite", "", API, OTHER),
+    rewritten("rewrite6", "rewrite", ", IPv6", API6, OTHER6, at=(OTHER6, PORT)),
+    rewritten("rewrite-udp", "rewrite-datagram", ", UDP", API, OTHER, via="udp"),
+    rewritten("rewrite-udp6", "rewrite-datagram", ", UDP over IPv6", API6, OTHER6, via="udp",
+              at=(OTHER6, PORT)),
     Technique("rewrite-root", "rewritten by a program after linnet's, at the cgroup root",
               ROUTED, ("escape-cgroup", "rewrite-root", "{token}", "{cgroup2}", API, PORT, OTHER),
               needs=("cgroup2",), titles=(WIRE,)),
