@@ -118,6 +118,7 @@ def vsock(token, cid, port):
         lib.go()
         s.connect((int(cid), int(port)))
         s.sendall(token)
+        s.recv(1)  # the other end has read it, or closing would take it away
 
 
 def command(token, *words):
