@@ -30,6 +30,10 @@ static int copy_config(struct ln_engine *e, const struct ln_engine_config *confi
 	e->netns = config->netns;
 	e->repeat_every_ns = config->repeat_every_ns ? config->repeat_every_ns : 10 * LN_NS_PER_S;
 	e->run = config->run;
+	e->mode = config->mode;
+	e->dry_run = config->dry_run;
+	e->handle = config->handle;
+	e->act = config->act;
 	e->on_finding = config->on_finding;
 	e->user = config->user;
 	return 0;
@@ -116,19 +120,15 @@ struct ln_finding ln_engine_finding(struct ln_engine *e, const struct ln_event *
 	return f;
 }
 
-void ln_engine_emit(struct ln_engine *e, const struct ln_finding *f)
+void ln_engine_emit(struct ln_engine *e, struct ln_finding *f)
 {
-	struct ln_finding with_id;
-
-	if (!e->run || !f->alert || f->kind == LN_FINDING_REPEATS || f->kind == LN_FINDING_LOST) {
-		e->on_finding(f, e->user);
-		return;
+	ln_actions_take(e, f);
+	if (e->run && f->alert && f->kind != LN_FINDING_REPEATS && f->kind != LN_FINDING_LOST) {
+		snprintf(e->alert_id, sizeof(e->alert_id), "%s-%llu", e->run,
+			 (unsigned long long)++e->alerts);
+		f->alert_id = e->alert_id;
 	}
-	snprintf(e->alert_id, sizeof(e->alert_id), "%s-%llu", e->run,
-		 (unsigned long long)++e->alerts);
-	with_id = *f;
-	with_id.alert_id = e->alert_id;
-	e->on_finding(&with_id, e->user);
+	e->on_finding(f, e->user);
 }
 
 bool ln_engine_lists_resolver(const struct ln_engine *e, const struct ln_endpoint *remote)

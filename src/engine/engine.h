@@ -14,6 +14,13 @@ struct ln_engine; /* opaque */
 
 typedef void (*ln_finding_fn)(const struct ln_finding *f, void *user);
 
+/* What came of acting upon a violation in LN_MODE_KILL and LN_MODE_FREEZE. */
+struct ln_deed {
+	enum ln_action action; /* KILLED, FROZEN, or LET_THROUGH */
+	const char *why;       /* LET_THROUGH: static text */
+	bool news;             /* it was done just now, so it is told whatever was told before */
+};
+
 struct ln_engine_config {
 	const struct ln_policy *policy; /* borrowed, outlives the engine */
 	const char *agent_name;         /* borrowed; NULL: the policy's */
@@ -32,6 +39,11 @@ struct ln_engine_config {
 	 * this ticket follows when all were answered or have failed. False: it does not. NULL:
 	 * there are no such look-ups. */
 	bool (*ask)(uint64_t ticket, const char *const *names, size_t n, void *user);
+	enum ln_mode mode;
+	bool dry_run;    /* the mode's deeds are only told, not done */
+	uint32_t handle; /* see ln_finding */
+	/* KILL and FREEZE: does it to the agent, before the violation is told. NULL: nobody can. */
+	struct ln_deed (*act)(const struct ln_finding *f, void *user);
 	ln_finding_fn on_finding;
 	void *user;
 };
@@ -48,6 +60,10 @@ struct ln_engine_summary {
 	uint64_t tampers;
 	uint64_t processes, lost;
 	uint64_t names_evicted, processes_refused, alerts_folded, tables_full;
+	/* Also repetitions. What was blocked though the policy permits it, when judged, is among
+	 * the blocked. */
+	uint64_t blocked, blocked_permitted, would_act, let_through;
+	uint64_t deeds;         /* times that the agent was killed or frozen */
 	bool destinations_over; /* there were more than could be kept apart */
 };
 

@@ -68,7 +68,9 @@ struct ln_flow {
 	bool existing;  /* open before the watch began */
 	bool same_tree; /* loopback, and the listener belongs to the same agent */
 	bool mptcp;
-	bool uncounted; /* bytes and packets are not known */
+	bool uncounted;    /* bytes and packets are not known */
+	bool refused;      /* block mode did not let it happen; WIRE: this path of it */
+	bool would_refuse; /* dry run: block mode would not have let it happen */
 	struct ln_endpoint remote;
 	struct ln_endpoint local; /* port 0 and family 0 while unknown */
 	uint64_t netns;           /* cookie; 0 unknown */
@@ -109,8 +111,9 @@ struct ln_channel {
 	uint32_t number;
 	uint32_t held_back;  /* PRIVILEGE: how often it was used before without a word */
 	const char *syscall; /* static text; NULL unknown */
-	bool own_ns, same_tree, abstract, refused, existing;
-	bool read_only; /* PRIVILEGE: the system call can only look */
+	bool own_ns, same_tree, abstract, existing;
+	bool refused, would_refuse; /* as of a flow */
+	bool read_only;             /* PRIVILEGE: the system call can only look */
 	uint64_t cookie;
 	struct ln_party other;
 	const struct ln_flow *flow; /* NULL: no addresses */

@@ -102,6 +102,21 @@ enum ln_forgery {
 };
 const char *ln_forgery_text(enum ln_forgery g); /* "none", "source", … */
 
+/* What became of a violation. */
+enum ln_action {
+	LN_ACTION_NONE, /* it is none */
+	LN_ACTION_LOGGED,
+	LN_ACTION_BLOCKED,
+	LN_ACTION_KILLED,      /* the agent, by now */
+	LN_ACTION_FROZEN,      /* the same */
+	LN_ACTION_WOULD_BLOCK, /* dry run */
+	LN_ACTION_WOULD_KILL,
+	LN_ACTION_WOULD_FREEZE,
+	LN_ACTION_LET_THROUGH, /* what the mode promises could not be done: see action_why */
+	LN_ACTION_COUNT,
+};
+const char *ln_action_text(enum ln_action a); /* "none", "logged", "blocked", … */
+
 struct ln_finding {
 	enum ln_finding_kind kind;
 	enum ln_event_kind event_kind;
@@ -123,6 +138,13 @@ struct ln_finding {
 	const char *reason;         /* words; for UNEXPECTED without "NONE - ": see the contract.
 				     * With a title and a rule: why it is told all the same */
 	const char *hint;           /* near miss, or what to add; NULL none */
+
+	enum ln_action action;
+	const char *action_why; /* LOGGED, LET_THROUGH: in words, static text; NULL: nothing more is
+				 * enabled */
+	enum ln_mode mode;      /* of the watch, for the words of the action */
+	bool dry_run;
+	uint32_t handle; /* FROZEN: the PID that `linnet resume` and `linnet kill` take */
 
 	const struct ln_flow *flow;       /* FLOW_*, WIRE, DNS_*, CLAIM, REPEATS, some CHANNEL */
 	const struct ln_flow_end *end;    /* FLOW_CLOSE */

@@ -98,6 +98,11 @@ struct ln_engine {
 	const char *run; /* borrowed; NULL: alerts have no ids */
 	uint64_t alerts;
 	char alert_id[32]; /* of the alert that is being told */
+	enum ln_mode mode;
+	bool dry_run;
+	uint32_t handle;
+	struct ln_deed (*act)(const struct ln_finding *f, void *user);
+	struct ln_deed deed; /* the last one */
 	ln_finding_fn on_finding;
 	void *user;
 
@@ -153,7 +158,8 @@ struct ln_finding ln_engine_finding(struct ln_engine *e, const struct ln_event *
 /* The same for a finding that time brings, not an event. */
 struct ln_finding ln_engine_timed_finding(struct ln_engine *e, enum ln_finding_kind kind,
 					  uint32_t agent, uint32_t pid);
-void ln_engine_emit(struct ln_engine *e, const struct ln_finding *f);
+/* Sets the action, too. */
+void ln_engine_emit(struct ln_engine *e, struct ln_finding *f);
 void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr,
 			const struct ln_name_evidence *evidence);
 bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow);
@@ -212,6 +218,14 @@ void ln_bytes_done(struct ln_engine *e);
  * claim of the same flow: what was asked of the innermost relay. */
 void ln_claims_take(struct ln_engine *e, const struct ln_event *ev, const struct ln_claim *c,
 		    struct ln_target *relayed);
+
+/* actions.c */
+
+/* What becomes of this finding, as far as nothing is done for it now. *ret_why as action_why. */
+enum ln_action ln_actions_plan(const struct ln_engine *e, const struct ln_finding *f,
+			       const char **ret_why);
+/* Acts where the mode says so, and counts. One that has an action keeps it. */
+void ln_actions_take(struct ln_engine *e, struct ln_finding *f);
 
 /* channels.c */
 void ln_channels_take(struct ln_engine *e, const struct ln_event *ev);

@@ -25,7 +25,9 @@ struct ln_told {
 	uint32_t agent, pid, tid;
 	uint16_t qtype;
 	const char *title, *reason; /* static text */
-	char *subject;              /* owned; NULL none */
+	enum ln_action action;
+	const char *action_why; /* static text */
+	char *subject;          /* owned; NULL none */
 	UT_hash_handle hh;
 	size_t key_len;
 	char key[]; /* of a struct ln_same_key */
@@ -67,6 +69,8 @@ static void tell(struct ln_engine *e, struct ln_told *t)
 	f.subject = t->subject;
 	f.flow = t->subject ? NULL : &t->flow;
 	f.reason = t->reason;
+	f.action = t->action;
+	f.action_why = t->action_why;
 	f.count = t->since;
 	if (kind == LN_SAME_FORGED)
 		f.forgery = (uint8_t)t->key[offsetof(struct ln_same_key, proto)];
@@ -104,7 +108,7 @@ static void forget(struct ln_engine *e, struct ln_told *t)
 }
 
 /* What every new one says of itself. */
-static void note(struct ln_told *t, const struct ln_finding *f)
+static void note(const struct ln_engine *e, struct ln_told *t, const struct ln_finding *f)
 {
 	if (f->flow)
 		t->flow = *f->flow;
@@ -114,6 +118,7 @@ static void note(struct ln_told *t, const struct ln_finding *f)
 	t->qtype = f->qtype;
 	t->title = f->title;
 	t->reason = f->reason;
+	t->action = ln_actions_plan(e, f, &t->action_why);
 	if (!t->subject && f->subject)
 		t->subject = strdup(f->subject);
 }
@@ -150,7 +155,7 @@ static struct ln_told *need(struct ln_engine *e, enum ln_same_kind kind, const s
 		}
 	}
 	DL_APPEND2(e->told_by_use, t, idler, busier);
-	note(t, f);
+	note(e, t, f);
 	return t;
 }
 

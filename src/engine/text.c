@@ -56,6 +56,24 @@ const char *ln_finding_kind_text(enum ln_finding_kind k)
 	return (unsigned int)k < LN_FINDING_COUNT ? texts[k] : "unknown";
 }
 
+const char *ln_action_text(enum ln_action a)
+{
+	static const char *const texts[] = {
+	    [LN_ACTION_NONE] = "none",
+	    [LN_ACTION_LOGGED] = "logged",
+	    [LN_ACTION_BLOCKED] = "blocked",
+	    [LN_ACTION_KILLED] = "killed",
+	    [LN_ACTION_FROZEN] = "frozen",
+	    [LN_ACTION_WOULD_BLOCK] = "would-block",
+	    [LN_ACTION_WOULD_KILL] = "would-kill",
+	    [LN_ACTION_WOULD_FREEZE] = "would-freeze",
+	    [LN_ACTION_LET_THROUGH] = "let-through",
+	};
+	_Static_assert(LN_ARRAY_SIZE(texts) == LN_ACTION_COUNT, "a text for each action");
+
+	return (unsigned int)a < LN_ACTION_COUNT ? texts[a] : "unknown";
+}
+
 const char *ln_verdict_text(enum ln_verdict v)
 {
 	static const char *const texts[] = {

@@ -34,6 +34,7 @@ struct fixture {
 	uint32_t agent; /* of the next event */
 	uint64_t netns; /* of the sockets of the next messages */
 	bool same_tree;
+	void *deeds; /* of the tests that act */
 	uint64_t n[LN_FINDING_COUNT], alerts[LN_FINDING_COUNT];
 	uint64_t told;   /* sum of the counts of all REPEATS */
 	uint64_t folds;  /* REPEATS without a flow */
