@@ -2,6 +2,7 @@
 #include "alert.h"
 
 #include <string.h>
+#include "action.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "describe.h"
@@ -289,8 +290,6 @@ static const char *headline_of(const struct ln_finding *f)
 
 static void add_block(struct ln_alert *a, const struct ln_finding *f)
 {
-	bool blocked = f->channel && f->channel->refused;
-
 	ln_alert_headline(a, headline_of(f));
 	ln_buf_addc(&a->text, '\n');
 	add_timestamp(a, f);
@@ -298,8 +297,9 @@ static void add_block(struct ln_alert *a, const struct ln_finding *f)
 	ln_describe_command(&a->text, f->proc, &a->redact);
 	ln_buf_adds(&a->text, "\nDestination: ");
 	add_destination(a, f);
-	ln_buf_addf(&a->text, "\nAction: %s\n",
-		    blocked ? "BLOCKED" : "LOGGED (Block policy not enabled)");
+	ln_buf_adds(&a->text, "\nAction: ");
+	ln_action_add(&a->text, f);
+	ln_buf_addc(&a->text, '\n');
 	add_rule(a, f);
 	add_more(a, f);
 }
@@ -320,8 +320,9 @@ static void add_tamper(struct ln_alert *a, const struct ln_finding *f)
 		ln_text_escape_word(&a->text, f->other->comm, strlen(f->other->comm));
 	else
 		ln_buf_adds(&a->text, "unknown");
-	ln_buf_adds(&a->text, "\nDestination: linnet itself\n"
-			      "Action: LOGGED (Block policy not enabled)\n");
+	ln_buf_adds(&a->text, "\nDestination: linnet itself\nAction: ");
+	ln_action_add(&a->text, f);
+	ln_buf_addc(&a->text, '\n');
 	add_rule(a, f);
 	add_more(a, f);
 }
@@ -361,6 +362,10 @@ static void add_repeats(struct ln_alert *a, const struct ln_finding *f)
 	if (f->agent_name) {
 		ln_buf_adds(&a->text, ", agent ");
 		ln_text_escape_word(&a->text, f->agent_name, strlen(f->agent_name));
+	}
+	if (f->mode != LN_MODE_MONITOR) {
+		ln_buf_adds(&a->text, ", action ");
+		ln_action_add(&a->text, f);
 	}
 	ln_buf_adds(&a->text, "\n\n");
 }

@@ -73,6 +73,38 @@ static void add_row(struct console *c, const char *label)
 	ln_buf_addf(&c->alert.text, "  %-18s", label);
 }
 
+/* What was done, or would have been, in the modes that do something; repetitions count. */
+static void add_actions(struct console *c, const struct ln_engine_summary *sum)
+{
+	struct ln_buf *b = &c->alert.text;
+
+	if (sum->blocked > 0) {
+		add_row(c, "blocked");
+		ln_buf_addf(b, "%llu time%s", (unsigned long long)sum->blocked,
+			    sum->blocked == 1 ? "" : "s");
+		if (sum->blocked_permitted > 0)
+			ln_buf_addf(b, ", %llu of them permitted by the policy when judged",
+				    (unsigned long long)sum->blocked_permitted);
+		ln_buf_addc(b, '\n');
+	}
+	if (sum->would_act > 0) {
+		add_row(c, "dry run");
+		ln_buf_addf(b, "%llu time%s something would have been done",
+			    (unsigned long long)sum->would_act, sum->would_act == 1 ? "" : "s");
+		ln_buf_addc(b, '\n');
+	}
+	if (sum->let_through > 0) {
+		add_row(c, "let through");
+		ln_buf_addf(b, "%llu that the mode could do nothing about\n",
+			    (unsigned long long)sum->let_through);
+	}
+	if (sum->deeds > 0) {
+		add_row(c, "killed or frozen");
+		ln_buf_addf(b, "%llu time%s\n", (unsigned long long)sum->deeds,
+			    sum->deeds == 1 ? "" : "s");
+	}
+}
+
 static void add_losses(struct console *c, const struct ln_engine_summary *sum)
 {
 	const struct {
@@ -181,6 +213,7 @@ static void add_counts(struct console *c, const struct ln_engine_summary *sum)
 		ln_buf_addf(&c->alert.text, "%llu time%s\n", (unsigned long long)sum->tampers,
 			    sum->tampers == 1 ? "" : "s");
 	}
+	add_actions(c, sum);
 	add_losses(c, sum);
 }
 

@@ -133,13 +133,6 @@ static void add_place(struct ln_buf *b, const struct ln_finding *f)
 	}
 }
 
-static const char *action_text(const struct ln_finding *f)
-{
-	if (f->channel && f->channel->refused)
-		return "blocked";
-	return f->title || f->verdict == LN_VERDICT_UNEXPECTED ? "logged" : NULL;
-}
-
 static void add_common(struct ln_record *r, const struct ln_finding *f)
 {
 	bool violation = f->title || f->verdict == LN_VERDICT_UNEXPECTED;
@@ -173,7 +166,11 @@ static void add_common(struct ln_record *r, const struct ln_finding *f)
 	LN_JSON_KEY(b, "alert");
 	ln_json_bool(b, f->alert);
 	LN_JSON_KEY(b, "action");
-	ln_json_text(b, action_text(f));
+	ln_json_text(b, f->action == LN_ACTION_NONE ? NULL : ln_action_text(f->action));
+	if (f->action_why) {
+		LN_JSON_KEY(b, "action_reason");
+		ln_json_text(b, f->action_why);
+	}
 	if (f->alert_id) {
 		LN_JSON_KEY(b, "alert_id");
 		ln_json_text(b, f->alert_id);
@@ -314,6 +311,11 @@ void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_si
 	    {"claims", sum->claims},
 	    {"claims_unexpected", sum->claims_unexpected},
 	    {"tampers", sum->tampers},
+	    {"blocked", sum->blocked},
+	    {"blocked_permitted", sum->blocked_permitted},
+	    {"would_act", sum->would_act},
+	    {"let_through", sum->let_through},
+	    {"deeds", sum->deeds},
 	    {"processes", sum->processes},
 	    {"lost", sum->lost},
 	    {"names_evicted", sum->names_evicted},

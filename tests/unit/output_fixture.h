@@ -45,6 +45,7 @@ static inline int setup(void **state)
 				      .proc = &agent,
 				      .verdict = LN_VERDICT_UNEXPECTED,
 				      .reason = REASON,
+				      .action = LN_ACTION_LOGGED,
 				      .flow = &flow};
 	return 0;
 }

@@ -58,6 +58,55 @@ static void be_channel(const char *title, const char *subject)
 	finding.flow = NULL;
 }
 
+static void test_actions(void **state)
+{
+	static const struct {
+		enum ln_action action;
+		enum ln_mode mode;
+		bool dry_run;
+		const char *why, *line;
+	} rows[] = {
+	    {LN_ACTION_LOGGED, LN_MODE_MONITOR, false, NULL, "LOGGED (Block policy not enabled)"},
+	    {LN_ACTION_LOGGED, LN_MODE_BLOCK, false, "DNS questions are not refused",
+	     "LOGGED (DNS questions are not refused)"},
+	    {LN_ACTION_BLOCKED, LN_MODE_BLOCK, false, NULL, "BLOCKED"},
+	    {LN_ACTION_KILLED, LN_MODE_KILL, false, NULL, "KILLED"},
+	    {LN_ACTION_FROZEN, LN_MODE_FREEZE, false, NULL,
+	     "FROZEN (to go on: linnet resume 77; to end it: linnet kill 77)"},
+	    {LN_ACTION_WOULD_BLOCK, LN_MODE_BLOCK, true, NULL,
+	     "LOGGED (Dry run: would be BLOCKED)"},
+	    {LN_ACTION_WOULD_KILL, LN_MODE_KILL, true, NULL, "LOGGED (Dry run: would be KILLED)"},
+	    {LN_ACTION_WOULD_FREEZE, LN_MODE_FREEZE, true, NULL,
+	     "LOGGED (Dry run: would be FROZEN)"},
+	    {LN_ACTION_LET_THROUGH, LN_MODE_BLOCK, false, "it was open",
+	     "LOGGED (Could not be refused: it was open)"},
+	    {LN_ACTION_LET_THROUGH, LN_MODE_BLOCK, true, "it was open",
+	     "LOGGED (Dry run: could not be refused: it was open)"},
+	    {LN_ACTION_LET_THROUGH, LN_MODE_KILL, false, "no answer",
+	     "LOGGED (Could not be killed: no answer)"},
+	    {LN_ACTION_LET_THROUGH, LN_MODE_FREEZE, false, "no answer",
+	     "LOGGED (Could not be frozen: no answer)"},
+	};
+	char line[128];
+
+	finding.handle = 77;
+	for (size_t i = 0; i < LN_ARRAY_SIZE(rows); i++) {
+		finding.action = rows[i].action;
+		finding.mode = rows[i].mode;
+		finding.dry_run = rows[i].dry_run;
+		finding.action_why = rows[i].why;
+		snprintf(line, sizeof(line), "\nAction: %s\nRule Matched: ", rows[i].line);
+		assert_has(text(), line);
+	}
+	finding.kind = LN_FINDING_REPEATS;
+	finding.count = 3;
+	finding.action = LN_ACTION_BLOCKED;
+	finding.mode = LN_MODE_BLOCK;
+	assert_has(text(), "agent travel_agent_v1, action BLOCKED\n\n");
+	finding.mode = LN_MODE_MONITOR;
+	assert_has(text(), "agent travel_agent_v1\n\n");
+}
+
 static void test_channel(void **state)
 {
 	be_channel("RAW SOCKET", "raw IPv4 socket, protocol ICMP");
@@ -66,6 +115,7 @@ static void test_channel(void **state)
 	    text(), HEAD("RAW SOCKET") "Destination: raw IPv4 socket, protocol ICMP\n" LOGGED
 				       "Rule Matched: NONE - Why not.\n" TAIL);
 	channel.refused = true;
+	finding.action = LN_ACTION_BLOCKED;
 	channel.existing = true;
 	assert_has(text(), "\nAction: BLOCKED\n");
 	assert_has(text(), "\nSince: before the watch began\n");
@@ -409,6 +459,7 @@ static void test_names_by_domain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_actions, begin, end),
 	    cmocka_unit_test_setup_teardown(test_channel, begin, end),
 	    cmocka_unit_test_setup_teardown(test_subjects_are_escaped, begin, end),
 	    cmocka_unit_test_setup_teardown(test_listener_and_place, begin, end),

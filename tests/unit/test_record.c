@@ -242,6 +242,7 @@ static void test_channel_record(void **state)
 	finding.subject = "@a@b";
 	finding.title = "PROXYING DAEMON";
 	finding.flow = NULL;
+	finding.action = LN_ACTION_BLOCKED;
 	capture_jsonl(false);
 	cap.sink->ops->finding(cap.sink, &finding);
 	assert_has(next_write(), "\"path\":\"a\\u0000b\xef\xbf\xbd\",\"abstract\":true");
@@ -317,6 +318,7 @@ static void test_allowed_flow_record(void **state)
 	json_t *r;
 
 	finding.verdict = LN_VERDICT_DYNAMIC;
+	finding.action = LN_ACTION_NONE;
 	finding.alert = false;
 	finding.rule = &rule;
 	finding.rule_name = "x.example.com";
