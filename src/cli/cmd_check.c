@@ -44,7 +44,7 @@ static void print_gaps(const char *file, const struct ln_policy *p, bool json)
 	for (size_t i = 0; i < ln_policy_rules(p); i++) {
 		const struct ln_rule *rule = ln_policy_rule(p, i);
 		char text[] = "note: this rule has no purpose; say what it is for";
-		if (rule->kind == LN_RULE_DYNAMIC || rule->purpose)
+		if (rule->kind == LN_RULE_DYNAMIC || rule->kind == LN_RULE_DENY || rule->purpose)
 			continue;
 		struct ln_diag d = {.line = rule->line, .column = 1, .text = text};
 		if (json)

@@ -101,7 +101,7 @@ static int collect_names(struct ln_watch *w, size_t *ret_n)
 		return -ENOMEM;
 	for (size_t i = 0; i < rules; i++) {
 		const struct ln_rule *rule = ln_policy_rule(w->c.policy, i);
-		if (rule->dest == LN_DEST_NAME)
+		if (rule->dest == LN_DEST_NAME && rule->kind != LN_RULE_DENY)
 			names[n++] = rule->name;
 	}
 	qsort(names, n, sizeof(*names), compare_names);

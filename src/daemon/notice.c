@@ -20,7 +20,7 @@ static size_t without_purpose(const struct ln_policy *p)
 
 	for (size_t i = 0; i < ln_policy_rules(p); i++) {
 		const struct ln_rule *rule = ln_policy_rule(p, i);
-		n += rule->kind != LN_RULE_DYNAMIC && !rule->purpose;
+		n += rule->kind != LN_RULE_DYNAMIC && rule->kind != LN_RULE_DENY && !rule->purpose;
 	}
 	return n;
 }

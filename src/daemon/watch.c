@@ -11,6 +11,18 @@
 #define HINT_TOLD_NS      (1 * LN_NS_PER_S)
 #define UNUSED_RULES_MAX  1000
 
+/* How long a rule is still good, at most HINT_PERMITTED_NS. */
+static uint64_t until_over_ns(const struct ln_rule *rule, uint64_t wall_ns)
+{
+	uint64_t now_s = wall_ns / LN_NS_PER_S;
+
+	if (ln_rule_is_over(rule, now_s))
+		return 0;
+	if (rule->expires_s - now_s > HINT_PERMITTED_NS / LN_NS_PER_S)
+		return HINT_PERMITTED_NS;
+	return (rule->expires_s - now_s) * LN_NS_PER_S - wall_ns % LN_NS_PER_S;
+}
+
 /* How long the sensor need not wake us for this destination; 0: it must. */
 static uint64_t hint_until(const struct ln_finding *f)
 {
@@ -20,10 +32,12 @@ static uint64_t hint_until(const struct ln_finding *f)
 		return 0;
 	if (f->verdict == LN_VERDICT_UNEXPECTED)
 		return f->time_ns + HINT_TOLD_NS;
+	/* Nor does a rule beyond its end, or a name beyond its evidence: then judge again at once.
+	 */
+	if (f->rule && f->rule->expires_s != 0)
+		until = LN_MIN(until, f->time_ns + until_over_ns(f->rule, f->wall_ns));
 	if (!f->rule_name)
 		return until;
-	/* A name permits no longer than its evidence does; when that is over, judge again at once.
-	 */
 	uint64_t evidence = 0;
 	for (size_t i = 0; i < f->n_names; i++)
 		if (f->names[i].grants && strcmp(f->names[i].name, f->rule_name) == 0)
@@ -263,7 +277,8 @@ static size_t unused_rules(const struct ln_watch *w, char **ret, size_t max)
 
 	for (size_t i = 0; i < ln_policy_rules(w->c.policy); i++) {
 		const struct ln_rule *rule = ln_policy_rule(w->c.policy, i);
-		if (ln_engine_rule_hits(w->engine, i) > 0)
+		/* A ban is best when nothing comes of it. */
+		if (ln_engine_rule_hits(w->engine, i) > 0 || rule->kind == LN_RULE_DENY)
 			continue;
 		if (n == max - 1) {
 			over++;

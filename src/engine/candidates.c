@@ -28,7 +28,7 @@ int ln_candidates_init(struct ln_candidates *c, const struct ln_policy *policy)
 	for (size_t i = 0; i < rules; i++) {
 		const struct ln_rule *rule = ln_policy_rule(policy, i);
 
-		if (rule->dest == LN_DEST_NAME)
+		if (rule->dest == LN_DEST_NAME && rule->kind != LN_RULE_DENY)
 			c->list[c->n++].rule = rule;
 	}
 	qsort(c->list, c->n, sizeof(*c->list), compare);

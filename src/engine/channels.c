@@ -145,6 +145,7 @@ static void judge_unix_rules(struct ln_engine *e, const struct ln_channel *c,
 static void judge_unix(struct ln_engine *e, const struct ln_channel *c, struct ln_finding *f)
 {
 	const struct ln_daemon *daemon = c->same_tree ? NULL : ln_daemon_find(c);
+	const struct ln_rule *over;
 
 	add_path(&e->subject, c);
 	if (daemon || c->other.pid != 0) {
@@ -170,6 +171,9 @@ static void judge_unix(struct ln_engine *e, const struct ln_channel *c, struct l
 		return;
 	}
 	judge_unix_rules(e, c, daemon, f);
+	over = ln_policy_match_unix(e->policy, c->path, c->path_len, c->abstract, 0);
+	if (f->title && over)
+		f->reason = ln_judge_over_reason(e, over);
 	if (f->title)
 		f->hint = ln_hint_unix(e, c, daemon ? daemon->does : NULL);
 }
@@ -215,6 +219,7 @@ static void judge_listen(struct ln_engine *e, const struct ln_channel *c, struct
 {
 	const struct ln_flow none = {0}, *flow = c->flow ? c->flow : &none;
 	const struct ln_endpoint *local = &flow->local;
+	const struct ln_rule *over;
 	bool dns = local->port == LN_PORT_DNS &&
 		   (flow->proto == IPPROTO_UDP || flow->proto == IPPROTO_TCP);
 	char text[LN_ENDPOINT_TEXT_MAX];
@@ -240,6 +245,9 @@ static void judge_listen(struct ln_engine *e, const struct ln_channel *c, struct
 		tell(f, "DNS SERVER", "Agent can answer its own questions for names.");
 	else
 		tell(f, LN_TITLE_INBOUND, "Listening port not in expected_inbound.");
+	over = ln_policy_match_inbound(e->policy, flow->proto, local->port, NULL, 0);
+	if (over)
+		f->reason = ln_judge_over_reason(e, over);
 	f->hint = ln_hint_inbound(e, flow->proto, local->port, NULL);
 }
 
@@ -310,7 +318,8 @@ void ln_channels_take(struct ln_engine *e, const struct ln_event *ev)
 	e->sum.channels++;
 	if (f.rule) {
 		e->rule_hits[f.rule->id]++;
-		f.reason = ln_judge_reason(e, NULL, f.verdict, f.rule, false);
+		f.reason = ln_judge_reason(
+		    e, NULL, &(struct ln_judgement){.verdict = f.verdict, .match.rule = f.rule});
 	}
 	if (f.title) {
 		e->sum.channels_unexpected++;

@@ -10,6 +10,8 @@
 
 #define REASON_NAME       "The bytes name a site that is not in the allow-list."
 #define REASON_UNREADABLE "The bytes name a site in a way that cannot be read."
+#define REASON_DENIED     "The bytes name a site that is denied by the policy."
+#define REASON_BANNED     "Destination asked of a relay is denied by the policy."
 #define REASON_RELAY      "Destination asked of a relay is not in the allow-list."
 
 static bool is_relay(const struct ln_claim *c)
@@ -83,6 +85,14 @@ static bool match_name(const struct ln_engine *e, const char *name, const struct
 
 	ln_policy_match(e->policy, &query, ret);
 	return ln_match_permits(ret);
+}
+
+static bool is_denied(const struct ln_engine *e, const char *name, const struct ln_target *at,
+		      struct ln_match *ret)
+{
+	if (name[0] == '\0' || match_name(e, name, at, ret) || !ret->denied)
+		return false;
+	return true;
 }
 
 /* The short form of a listed name, as the resolver's search list completes it. */
@@ -179,11 +189,12 @@ static void set_same_target(struct ln_engine *e, char what, const struct ln_targ
 	add_target(&e->same, at);
 }
 
+/* `rule`: what denies it; NULL: nothing permits it. */
 static void tell_violation(struct ln_engine *e, struct ln_finding *f, const char *title,
-			   const char *reason)
+			   const char *reason, const struct ln_rule *rule)
 {
 	f->verdict = LN_VERDICT_UNEXPECTED;
-	f->rule = NULL;
+	f->rule = rule;
 	f->rule_name = NULL;
 	f->title = title;
 	f->reason = reason;
@@ -203,8 +214,14 @@ static void tell_mismatch(struct ln_engine *e, struct ln_finding *f, const struc
 	ln_buf_addf(&e->subject, "%s at ", readable ? name : "unreadable name");
 	add_way(&e->subject, at, f->flow);
 	set_same(e, 'm', at, name);
-	tell_violation(e, f, LN_TITLE_MISMATCH, readable ? REASON_NAME : REASON_UNREADABLE);
-	if (f->repeat_of == 0 && readable)
+	tell_violation(e, f, LN_TITLE_MISMATCH,
+		       !readable      ? REASON_UNREADABLE
+		       : near->denied ? REASON_DENIED
+				      : REASON_NAME,
+		       near->rule);
+	if (near->denied)
+		e->rule_hits[near->rule->id]++;
+	else if (f->repeat_of == 0 && readable)
 		f->hint = ln_hint_claim(e, name, &there, near);
 }
 
@@ -215,7 +232,15 @@ static void judge_name(struct ln_engine *e, struct ln_finding *f)
 	const struct ln_claim *c = f->claim;
 	struct ln_match match = {0};
 
-	if (!is_by_name(at) || !c->has_name)
+	if (!c->has_name)
+		return;
+	/* Whatever permits the flow: a ban wins. */
+	if (at->verdict != LN_VERDICT_UNEXPECTED && at->verdict != LN_VERDICT_INTERNAL &&
+	    is_denied(e, c->name, at, &match)) {
+		tell_mismatch(e, f, &match);
+		return;
+	}
+	if (!is_by_name(at))
 		return;
 	if (c->name[0] == '\0' || !match_site(e, c->name, at, &match)) {
 		tell_mismatch(e, f, &match);
@@ -234,10 +259,15 @@ static void judge_asked_name(struct ln_engine *e, struct ln_finding *f, struct l
 	struct ln_match match = {0};
 
 	copy_name(asked->name, f->claim->name);
-	if (asked->name[0] != '\0' && asked->remote.port != 0)
-		match_site(e, asked->name, asked, &match);
-	else if (asked->name[0] != '\0') /* it is only to be looked up */
-		match.rule = ln_policy_covers_name(e->policy, asked->name, ln_engine_wall_s(e));
+	if (asked->name[0] != '\0' && asked->remote.port != 0) {
+		if (!is_denied(e, asked->name, asked, &match))
+			match_site(e, asked->name, asked, &match);
+	} else if (asked->name[0] != '\0') { /* it is only to be looked up */
+		match.rule = ln_policy_denies_name(e->policy, asked->name);
+		if (!match.rule)
+			match.rule =
+			    ln_policy_covers_name(e->policy, asked->name, ln_engine_wall_s(e));
+	}
 	asked->rule = match.rule;
 	if (!match.rule)
 		f->hint = asked->name[0] ? ln_hint_claim(e, asked->name, &there, &match) : NULL;
@@ -281,12 +311,13 @@ static void judge_relay(struct ln_engine *e, struct ln_finding *f, struct ln_tar
 	f->rule_name = is_by_name(asked) ? asked->name : NULL;
 	if (asked->rule)
 		e->rule_hits[asked->rule->id]++;
-	if (asked->rule || f->target->verdict == LN_VERDICT_UNEXPECTED)
+	if (asked->verdict != LN_VERDICT_UNEXPECTED || f->target->verdict == LN_VERDICT_UNEXPECTED)
 		return;
 	ln_buf_reset(&e->subject);
 	add_way(&e->subject, asked, f->flow);
 	set_same_target(e, 'r', asked);
-	tell_violation(e, f, LN_TITLE_RELAY, REASON_RELAY);
+	tell_violation(e, f, LN_TITLE_RELAY, asked->rule ? REASON_BANNED : REASON_RELAY,
+		       asked->rule);
 	if (f->repeat_of != 0)
 		f->hint = NULL;
 }
@@ -438,7 +469,8 @@ void ln_claims_take(struct ln_engine *e, const struct ln_event *ev, const struct
 	judge(e, &f, relayed);
 	ln_dns_ways_claim(e, &f);
 	if (!f.title)
-		f.reason = ln_judge_reason(e, &flow, f.verdict, f.rule, false);
+		f.reason = ln_judge_reason(
+		    e, &flow, &(struct ln_judgement){.verdict = f.verdict, .match.rule = f.rule});
 	f.names = e->found;
 	f.n_names = e->n_found;
 	ln_engine_emit(e, &f);

@@ -11,7 +11,8 @@ struct ln_open_flow {
 	enum ln_verdict verdict;
 	bool stale;
 	const struct ln_rule *rule; /* borrowed from the policy */
-	char *rule_name;            /* owned; NULL by address */
+	const struct ln_rule *expired;
+	char *rule_name; /* owned; NULL by address */
 	struct ln_party listener;
 	uint32_t pid, tid;
 	bool read;
@@ -54,6 +55,7 @@ static void remember(struct ln_engine *e, const struct ln_event *ev, const struc
 	open->verdict = j->verdict;
 	open->stale = j->stale;
 	open->rule = j->match.rule;
+	open->expired = j->match.expired;
 	open->listener = ev->flow.flow.listener;
 	open->pid = ev->pid;
 	open->tid = ev->tid;
@@ -118,7 +120,7 @@ static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_even
 	f->verdict = j->verdict;
 	f->rule = j->match.rule;
 	f->rule_name = j->match.name;
-	f->reason = ln_judge_reason(e, f->flow, j->verdict, j->match.rule, j->stale);
+	f->reason = ln_judge_reason(e, f->flow, j);
 	f->names = e->found;
 	f->n_names = e->n_found;
 	if (f->kind == LN_FINDING_FLOW_OPEN)
@@ -150,7 +152,8 @@ void ln_flows_open(struct ln_engine *e, const struct ln_event *ev)
 	struct ln_judgement j;
 
 	ln_judge_flow(e, ev->agent, &ev->flow.flow, &j);
-	if (j.verdict == LN_VERDICT_UNEXPECTED && ln_holds_take(e, ev))
+	/* Nothing that a name could say would undo a ban. */
+	if (j.verdict == LN_VERDICT_UNEXPECTED && !j.match.denied && ln_holds_take(e, ev))
 		return;
 	tell_open(e, ev, &j);
 	remember(e, ev, &j);
@@ -167,6 +170,7 @@ void ln_flows_close(struct ln_engine *e, const struct ln_event *ev)
 	if (open) {
 		j = (struct ln_judgement){.verdict = open->verdict, .stale = open->stale};
 		j.match.rule = open->rule;
+		j.match.expired = open->expired;
 		j.match.name = open->rule_name;
 		e->n_found = ln_names_find(e->names, ev->agent, &flow->remote.addr, e->now_ns,
 					   e->found, LN_ARRAY_SIZE(e->found));
@@ -243,7 +247,7 @@ void ln_flows_wire(struct ln_engine *e, const struct ln_event *ev)
 	f.verdict = j.verdict;
 	f.rule = j.match.rule;
 	f.rule_name = j.match.name;
-	f.reason = ln_judge_reason(e, &real, j.verdict, j.match.rule, j.stale);
+	f.reason = ln_judge_reason(e, &real, &j);
 	f.names = e->found;
 	f.n_names = e->n_found;
 	f.named = e->named;

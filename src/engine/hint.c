@@ -72,6 +72,12 @@ static void add_near(struct ln_engine *e, const struct ln_flow *flow, const stru
 	}
 }
 
+static void add_expired(struct ln_engine *e, const struct ln_rule *rule)
+{
+	ln_buf_addf(&e->hint, "to allow it again, give the rule on line %u a later date",
+		    rule->line);
+}
+
 static struct special multicast(const struct ln_flow *flow)
 {
 	if (flow->remote.port == 1900)
@@ -144,22 +150,28 @@ const char *ln_hint_flow(struct ln_engine *e, const struct ln_flow *flow,
 	struct special special = special_of(flow);
 
 	ln_buf_reset(&e->hint);
-	add_near(e, flow, match);
+	if (match->expired)
+		add_expired(e, match->expired);
+	else
+		add_near(e, flow, match);
 	if (special.words)
 		ln_buf_addf(&e->hint, "%s%s", e->hint.len > 0 ? "; " : "", special.words);
-	if (special.may_list && match->near == LN_NEAR_NONE)
+	if (special.may_list && !match->rule && !match->expired && match->near == LN_NEAR_NONE)
 		add_rule_to_add(e, flow);
 	return hint_text(e);
 }
 
 const char *ln_hint_name(struct ln_engine *e, const char *name)
 {
-	struct ln_query query = {.naming = &name, .n_naming = 1};
+	struct ln_query query = {.naming = &name, .n_naming = 1, .now_s = ln_engine_wall_s(e)};
+	const struct ln_rule *over = ln_policy_covers_name(e->policy, name, 0);
 	struct ln_match match;
 
 	ln_buf_reset(&e->hint);
 	ln_policy_match(e->policy, &query, &match);
-	if (match.near == LN_NEAR_SUBDOMAIN)
+	if (over)
+		add_expired(e, over);
+	else if (match.near == LN_NEAR_SUBDOMAIN)
 		add_near(e, NULL, &match);
 	else
 		ln_buf_addf(&e->hint,
@@ -173,8 +185,11 @@ const char *ln_hint_claim(struct ln_engine *e, const char *name, const struct ln
 			  const struct ln_match *match)
 {
 	ln_buf_reset(&e->hint);
-	add_near(e, flow, match);
-	if (match->near == LN_NEAR_NONE)
+	if (match->expired)
+		add_expired(e, match->expired);
+	else
+		add_near(e, flow, match);
+	if (!match->rule && !match->expired && match->near == LN_NEAR_NONE)
 		add_rule_for(e, name, flow);
 	return hint_text(e);
 }

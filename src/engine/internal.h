@@ -14,6 +14,8 @@
 #define LN_REASON_CONNECTION "Connection not in allow-list."
 #define LN_REASON_NAME       "Name not in allow-list."
 #define LN_REASON_INBOUND    "Inbound connection not in expected_inbound."
+#define LN_REASON_DENIED     "Connection is denied by the policy."
+#define LN_REASON_BANNED     "Name is denied by the policy."
 #define LN_REASON_RECEIVED   "Socket was made outside the agent."
 
 #define LN_TITLE_INBOUND  "INBOUND CHANNEL"
@@ -251,9 +253,11 @@ void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *fl
 /* The same for an address that is asked of a relay: only the rules for destinations count. */
 void ln_judge_address(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
 		      struct ln_judgement *ret);
-/* Both are in words and valid until the next call. */
+/* Both are in words and valid until the next call of either. */
 const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
-			    enum ln_verdict verdict, const struct ln_rule *rule, bool stale);
+			    const struct ln_judgement *j);
+/* "Rule at line 7 expired on …" */
+const char *ln_judge_over_reason(struct ln_engine *e, const struct ln_rule *rule);
 bool ln_judge_is_name_multicast(const struct ln_flow *flow); /* mDNS or LLMNR */
 
 /* hint.c */
@@ -313,7 +317,7 @@ void ln_tunnels_done(struct ln_engine *e);
 struct ln_name_judgement {
 	bool covered;
 	const struct ln_rule *rule; /* may be NULL */
-	const char *reason;         /* static text */
+	const char *reason;         /* words; valid until the next question is judged */
 };
 /* Whether asking a resolver for this canonical name is covered. */
 void ln_judge_name(struct ln_engine *e, uint32_t agent, const char *name,

@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include "base/clock.h"
 
 bool ln_judge_is_name_multicast(const struct ln_flow *flow)
 {
@@ -65,6 +66,22 @@ static void match_policy(struct ln_engine *e, const struct ln_flow *flow, struct
 	ret->stale = ret->match.name && is_stale(e, ret->match.name);
 }
 
+/* Where 0.0.0.0 and :: lead on Linux, too. */
+static bool is_loopback(const struct ln_flow *flow)
+{
+	return ln_addr_is_loopback(&flow->remote.addr) ||
+	       ln_addr_is_unspecified(&flow->remote.addr);
+}
+
+static void match_outbound(struct ln_engine *e, const struct ln_flow *flow,
+			   struct ln_judgement *ret)
+{
+	match_policy(e, flow, ret);
+	if (!ret->match.rule && is_loopback(flow) &&
+	    ln_policy_loopback(e->policy) == LN_LOOPBACK_ALLOW)
+		ret->verdict = LN_VERDICT_EXPECTED;
+}
+
 void ln_judge_address(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
 		      struct ln_judgement *ret)
 {
@@ -79,6 +96,9 @@ static void match_inbound(struct ln_engine *e, const struct ln_flow *flow, struc
 	ret->match.rule = ln_policy_match_inbound(e->policy, flow->proto, flow->local.port,
 						  &flow->remote.addr, ln_engine_wall_s(e));
 	ret->verdict = ret->match.rule ? LN_VERDICT_EXPECTED : LN_VERDICT_UNEXPECTED;
+	if (!ret->match.rule)
+		ret->match.expired = ln_policy_match_inbound(
+		    e->policy, flow->proto, flow->local.port, &flow->remote.addr, 0);
 }
 
 void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
@@ -94,7 +114,7 @@ void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *fl
 	else if (ln_engine_is_resolver(e, flow) || ln_judge_is_name_multicast(flow))
 		ret->verdict = LN_VERDICT_DNS;
 	else
-		match_policy(e, flow, ret);
+		match_outbound(e, flow, ret);
 }
 
 static void add_rule(struct ln_buf *out, const struct ln_rule *rule, bool stale)
@@ -116,10 +136,33 @@ static void write_reason(struct ln_engine *e, const struct ln_rule *rule, bool s
 	e->reason_stale = stale;
 }
 
-const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
-			    enum ln_verdict verdict, const struct ln_rule *rule, bool stale)
+const char *ln_judge_over_reason(struct ln_engine *e, const struct ln_rule *rule)
 {
-	switch (verdict) {
+	char when[LN_TIME_TEXT_MAX];
+
+	ln_buf_reset(&e->reason);
+	e->reason_rule = NULL;
+	ln_buf_addf(&e->reason, "Rule at line %u expired on %s (%s).", rule->line,
+		    ln_time_format(rule->expires_s * LN_NS_PER_S, 0, when), rule->text);
+	return ln_buf_text(&e->reason);
+}
+
+static const char *unexpected_reason(struct ln_engine *e, const struct ln_flow *flow,
+				     const struct ln_match *m)
+{
+	if (m->rule)
+		return LN_REASON_DENIED;
+	if (m->expired)
+		return ln_judge_over_reason(e, m->expired);
+	return flow->inbound ? LN_REASON_INBOUND : LN_REASON_CONNECTION;
+}
+
+const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
+			    const struct ln_judgement *j)
+{
+	const struct ln_rule *rule = j->match.rule;
+
+	switch (j->verdict) {
 	case LN_VERDICT_INTERNAL:
 		return "loopback to a process of the same agent";
 	case LN_VERDICT_DNS:
@@ -128,10 +171,12 @@ const char *ln_judge_reason(struct ln_engine *e, const struct ln_flow *flow,
 		return "trusted resolver; the names are judged";
 	case LN_VERDICT_EXPECTED:
 	case LN_VERDICT_DYNAMIC:
-		if (e->reason_rule != rule || e->reason_stale != stale)
-			write_reason(e, rule, stale);
+		if (!rule)
+			return "loopback to a process outside the agent, which the policy allows";
+		if (e->reason_rule != rule || e->reason_stale != j->stale)
+			write_reason(e, rule, j->stale);
 		return ln_buf_text(&e->reason);
 	default:
-		return flow->inbound ? LN_REASON_INBOUND : LN_REASON_CONNECTION;
+		return unexpected_reason(e, flow, &j->match);
 	}
 }

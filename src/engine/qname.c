@@ -60,12 +60,33 @@ static bool judge_alias(struct ln_engine *e, uint32_t agent, const char *name,
 	return ret->rule;
 }
 
+/* A wildcard that covers "_443._https.b.example" must not help a name that is denied. */
+static const struct ln_rule *denied_by(const struct ln_engine *e, const char *name)
+{
+	const struct ln_rule *rule = ln_policy_denies_name(e->policy, name);
+
+	return rule ? rule : ln_policy_denies_name(e->policy, ln_dns_host_of(name));
+}
+
+static void tell_why(struct ln_engine *e, const char *name, struct ln_name_judgement *ret)
+{
+	const struct ln_rule *over = ln_policy_covers_name(e->policy, name, 0);
+
+	*ret = (struct ln_name_judgement){.rule = denied_by(e, name), .reason = LN_REASON_NAME};
+	if (ret->rule)
+		ret->reason = LN_REASON_BANNED;
+	else if (over)
+		ret->reason = ln_judge_over_reason(e, over);
+}
+
 static bool judge_plain(struct ln_engine *e, uint32_t agent, const char *name,
 			struct ln_name_judgement *ret)
 {
 	struct ln_addr addr;
 
 	ret->reason = "the name is covered";
+	if (denied_by(e, name))
+		return false;
 	ret->rule = ln_policy_covers_name(e->policy, name, ln_engine_wall_s(e));
 	if (!ret->rule)
 		ret->rule =
@@ -104,5 +125,5 @@ void ln_judge_name(struct ln_engine *e, uint32_t agent, const char *name,
 	ret->covered =
 	    judge_plain(e, agent, name, ret) || judge_search_variants(e, agent, name, ret);
 	if (!ret->covered)
-		*ret = (struct ln_name_judgement){.reason = LN_REASON_NAME};
+		tell_why(e, name, ret);
 }

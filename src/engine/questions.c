@@ -146,6 +146,8 @@ static void judge_question(struct ln_engine *e, struct ln_finding *f, const char
 	f->query = msg->qname;
 	f->rule = j.rule;
 	f->reason = j.reason;
+	if (j.rule && !j.covered)
+		e->rule_hits[j.rule->id]++;
 	if (j.covered)
 		f->verdict = LN_VERDICT_DNS;
 }
@@ -170,7 +172,7 @@ static void take_question(struct ln_engine *e, const struct ln_event *ev,
 		/* To anybody else the flow is an alert already. */
 		if (f.query[0] != '\0' || f.trusted || ln_judge_is_name_multicast(f.flow))
 			ln_repeats_query(e, &f);
-		if (f.query[0] != '\0' && f.repeat_of == 0)
+		if (f.query[0] != '\0' && f.repeat_of == 0 && !f.rule)
 			f.hint = ln_hint_name(e, f.query);
 	}
 	if (f.trusted && msg->has_question && !msg->response)

@@ -72,7 +72,7 @@ static void add_rule(struct ln_alert *a, const struct ln_finding *f)
 	if (f->rule->kind != LN_RULE_UNIX)
 		ln_buf_addf(&a->text, " %s", ln_rule_ports_text(f->rule, ports, sizeof(ports)));
 	ln_buf_addf(&a->text, " (policy line %u)", f->rule->line);
-	if (f->verdict != LN_VERDICT_UNEXPECTED && f->reason) {
+	if ((f->verdict != LN_VERDICT_UNEXPECTED || f->rule->kind == LN_RULE_DENY) && f->reason) {
 		ln_buf_adds(&a->text, " - ");
 		add_words(a, f->reason);
 	}
@@ -175,7 +175,7 @@ static void add_claim_lines(struct ln_alert *a, const struct ln_finding *f)
 		ln_describe_claim(&a->text, f->claim);
 		ln_buf_addc(&a->text, '\n');
 	}
-	if (t->rule) {
+	if (t->rule && t->verdict != LN_VERDICT_UNEXPECTED) {
 		ln_buf_adds(&a->text, "Permitted as: ");
 		add_words(a, t->name);
 		ln_buf_addf(&a->text, " (policy line %u)\n", t->rule->line);

@@ -212,6 +212,8 @@ bool ln_rule_gate_covers(const struct ln_rule *a, const struct ln_rule *b)
 {
 	size_t k = 0;
 
+	if (a->expires_s != 0 && (b->expires_s == 0 || b->expires_s > a->expires_s))
+		return false;
 	if (a->proto != 0 && a->proto != b->proto)
 		return false;
 	if (a->n_ports == 0)

@@ -21,7 +21,8 @@ bool ln_proto_parse(const struct ln_yaml_node *node, struct ln_report *r, uint8_
 bool ln_rule_permits(const struct ln_rule *r, uint16_t port, uint8_t proto);
 bool ln_rule_permits_port(const struct ln_rule *r, uint16_t port);
 bool ln_rule_permits_proto(const struct ln_rule *r, uint8_t proto);
-/* Whatever `b` permits for a destination `a` permits too; and: both permit something in common. */
+/* Whatever `b` permits for a destination `a` permits too, and for as long; and: both permit
+ * something in common. */
 bool ln_rule_gate_covers(const struct ln_rule *a, const struct ln_rule *b);
 bool ln_rule_gate_overlaps(const struct ln_rule *a, const struct ln_rule *b);
 

@@ -22,7 +22,7 @@ static bool read_purpose(struct ln_loader *l, const struct ln_yaml_node *map,
 	if (len > 0) {
 		d->purpose = value;
 		d->purpose_len = len;
-	} else if (l->report.strict && !map->cut) {
+	} else if (l->report.strict && !map->cut && d->kind != LN_RULE_DENY) {
 		ln_report_error(&l->report, value ? value->at : map->at,
 				"\"purpose\" is missing; say what the agent needs this %s for%s "
 				"(strict mode)",
