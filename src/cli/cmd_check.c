@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "commands.h"
@@ -54,6 +55,33 @@ static void print_gaps(const char *file, const struct ln_policy *p, bool json)
 	}
 }
 
+/* Whether there are some. What is over permits nothing, so it is an error only when strict. */
+static bool print_over(const char *file, const struct ln_policy *p, bool strict, bool json)
+{
+	uint64_t now_s = ln_clock_wall_ns() / LN_NS_PER_S;
+	bool found = false;
+
+	for (size_t i = 0; i < ln_policy_rules(p); i++) {
+		const struct ln_rule *rule = ln_policy_rule(p, i);
+		char when[LN_TIME_TEXT_MAX], text[160];
+
+		if (!ln_rule_is_over(rule, now_s))
+			continue;
+		found = true;
+		snprintf(text, sizeof(text),
+			 "this rule expired on %s and permits nothing; remove it, or give it a "
+			 "later date",
+			 ln_time_format(rule->expires_s * LN_NS_PER_S, 0, when));
+		const struct ln_diag d = {
+		    .line = rule->line, .column = 1, .warning = !strict, .text = text};
+		if (json)
+			print_json(file, d.line, d.column, strict ? "error" : "warning", text);
+		else
+			ln_print_diag(stdout, file, &d);
+	}
+	return found;
+}
+
 /* The exit status for one file. */
 static int check_file(const char *file, bool strict, bool json)
 {
@@ -79,9 +107,11 @@ static int check_file(const char *file, bool strict, bool json)
 		return LN_STATUS_USAGE;
 	}
 	print_gaps(file, policy, json);
-	print_ok(file, ln_policy_rules(policy), json);
+	int status = print_over(file, policy, strict, json) && strict ? LN_STATUS_FINDINGS : 0;
+	if (status == 0)
+		print_ok(file, ln_policy_rules(policy), json);
 	ln_policy_free(&policy);
-	return 0;
+	return status;
 }
 
 static int run(const struct ln_command *c, int argc, char **argv)

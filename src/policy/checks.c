@@ -6,6 +6,10 @@
 #include "pattern.h"
 #include "ports.h"
 
+/* A network of more addresses than anybody's own is warned of. */
+#define WIDE_V4 16
+#define WIDE_V6 32
+
 struct check {
 	const struct ln_policy *policy;
 	const struct ln_place *places;
@@ -27,12 +31,12 @@ static void tell_shadow(struct check *c, const struct ln_rule *by)
 	const char *ports = ln_rule_ports_text(by, buf, sizeof(buf));
 
 	c->told = true;
-	ln_report_error(
-	    c->report, c->places[c->rule->id],
-	    "this rule is shadowed by line %u, which permits all of it (%s%s%s); remove "
-	    "one of the two, or narrow line %u",
-	    by->line, ln_report_quote(quote, by->text, strlen(by->text)), ports[0] ? ", " : "",
-	    ports, by->line);
+	ln_report_error(c->report, c->places[c->rule->id],
+			"this rule is shadowed by line %u, which %s all of it (%s%s%s); remove "
+			"one of the two, or narrow line %u",
+			by->line, by->kind == LN_RULE_DENY ? "denies" : "permits",
+			ln_report_quote(quote, by->text, strlen(by->text)), ports[0] ? ", " : "",
+			ports, by->line);
 }
 
 static bool contradict(const struct ln_rule *a, const struct ln_rule *b)
@@ -111,20 +115,28 @@ static void check_wider(struct check *c, const struct ln_rule_chain *chain)
 	}
 }
 
+/* What is wholly denied permits nothing. */
+static void check_denied(struct check *c, const struct ln_rule_chain *chain)
+{
+	if (c->rule->kind != LN_RULE_DENY)
+		check_wider(c, chain);
+}
+
 static void check_name(struct check *c)
 {
 	struct ln_level levels[LN_NAME_LABELS_MAX];
 	size_t n = ln_index_name_levels(c->policy, c->rule->name, levels);
+	bool exact = c->rule->dest == LN_DEST_NAME;
 
 	while (n-- > 0) {
 		const struct ln_name_slot *s = levels[n].slot;
 
+		check_denied(c, levels[n].whole && exact ? &s->exact[LN_RULE_DENY]
+							 : &s->suffix[LN_RULE_DENY]);
 		if (!levels[n].whole)
 			check_wider(c, &s->suffix[c->rule->kind]);
-		else if (c->rule->dest == LN_DEST_NAME)
-			check_same(c, &s->exact[c->rule->kind]);
 		else
-			check_same(c, &s->suffix[c->rule->kind]);
+			check_same(c, exact ? &s->exact[c->rule->kind] : &s->suffix[c->rule->kind]);
 	}
 }
 
@@ -142,6 +154,7 @@ static void check_net(struct check *c)
 		s = ln_index_net(c->policy, &net->addr, lens[i]);
 		if (!s)
 			continue;
+		check_denied(c, &s->chain[LN_RULE_DENY]);
 		if (lens[i] == net->prefix_len)
 			check_same(c, &s->chain[c->rule->kind]);
 		else
@@ -184,6 +197,27 @@ static void check_local(struct check *c)
 	}
 }
 
+/* Rules that permit more than anybody means. */
+static void check_width(struct check *c)
+{
+	const struct ln_rule *rule = c->rule;
+	uint8_t wide = rule->net.addr.family == 4 ? WIDE_V4 : WIDE_V6;
+	char quote[LN_QUOTE_MAX];
+
+	if (rule->kind != LN_RULE_EXPECTED || c->told)
+		return;
+	/* That every address is covered was told already. */
+	if (rule->dest == LN_DEST_NET && rule->net.prefix_len > 0 && rule->net.prefix_len < wide)
+		ln_report_warning(c->report, c->places[rule->id],
+				  "%s is wider than a /%u; list the networks that the agent needs",
+				  ln_report_quote(quote, rule->text, strlen(rule->text)), wide);
+	if (rule->n_ports == 0)
+		ln_report_warning(c->report, c->places[rule->id],
+				  "%s is permitted on every port; list the ports that the agent "
+				  "needs",
+				  ln_report_quote(quote, rule->text, strlen(rule->text)));
+}
+
 void ln_check_rules(const struct ln_policy *p, const struct ln_place *places, struct ln_report *r)
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
@@ -195,5 +229,6 @@ void ln_check_rules(const struct ln_policy *p, const struct ln_place *places, st
 			check_net(&c);
 		else
 			check_name(&c);
+		check_width(&c);
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rules of one list against each other: repeated, contradictory, shadowed. Each rule is compared
- * only with those of its own destination and of the wider ones, found through the index; a
- * destination has at most LN_CHECK_SAME_MAX rules, so this is not quadratic. */
+/* Rules against each other: repeated, contradictory, shadowed, denied; and rules that are too wide.
+ * Each rule is compared only with those of its own destination and of the wider ones, found through
+ * the index; a destination has at most LN_CHECK_SAME_MAX rules, so this is not quadratic. */
 #ifndef LINNET_POLICY_CHECKS_H
 #define LINNET_POLICY_CHECKS_H
 

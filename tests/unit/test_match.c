@@ -21,7 +21,7 @@ static struct ln_policy *parse(const char *text, size_t len)
 	struct ln_policy *p = NULL;
 	int err = ln_policy_parse("good.yaml", text, len, false, &d, &p);
 
-	if (err != 0 || d.n > 0)
+	if (err != 0 || d.n_errors > 0)
 		fail_msg("%d: %s", err, d.n > 0 ? d.list[0].text : "");
 	ln_diags_done(&d);
 	return p;
