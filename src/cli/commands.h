@@ -9,7 +9,8 @@
 #include "options.h"
 #include "policy/parse.h"
 
-extern const struct ln_command ln_cmd_run, ln_cmd_attach, ln_cmd_check, ln_cmd_doctor;
+extern const struct ln_command ln_cmd_run, ln_cmd_attach, ln_cmd_check, ln_cmd_doctor,
+    ln_cmd_explain, ln_cmd_replay;
 
 #define LN_STATUS_FINDINGS 1
 #define LN_STATUS_USAGE    2
@@ -19,6 +20,8 @@ extern const struct ln_command ln_cmd_run, ln_cmd_attach, ln_cmd_check, ln_cmd_d
  * in *err. *ret_st is filled as soon as the file is open. */
 int ln_load_policy(const char *file, bool strict, struct ln_diags *diags, struct stat *ret_st,
 		   struct ln_error *err, struct ln_policy **ret);
+/* The same for who needs no more than the policy; NULL: it has told why. */
+struct ln_policy *ln_load_policy_or_tell(const char *file);
 /* "file:line:column: what; what to do" */
 void ln_print_diag(FILE *to, const char *file, const struct ln_diag *d);
 
@@ -33,6 +36,8 @@ enum {
 	LN_OPT_GUARD,
 	LN_OPT_STRICT,
 	LN_OPT_JSON,
+	LN_OPT_ALL,
+	LN_OPT_RESOLVE,
 };
 #define LN_WATCH_OPTIONS                                                                           \
 	{"policy", 'p', "FILE", "the policy: what the agent may reach (linnet.yaml(5))"},          \

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "commands.h"
 
@@ -50,6 +51,22 @@ int ln_load_policy(const char *file, bool strict, struct ln_diags *diags, struct
 		ln_error_set(err, ENOMEM, "out of memory");
 	ln_buf_done(&text);
 	return r;
+}
+
+struct ln_policy *ln_load_policy_or_tell(const char *file)
+{
+	struct ln_diags diags = {0};
+	struct ln_policy *policy = NULL;
+	struct ln_error err = {0};
+	struct stat st;
+	int r = ln_load_policy(file, false, &diags, &st, &err, &policy);
+
+	for (size_t i = 0; i < diags.n && r < 0; i++)
+		ln_print_diag(stderr, file, &diags.list[i]);
+	if (r < 0 && err.text[0])
+		ln_log(LN_LOG_ERROR, "%s", err.text);
+	ln_diags_done(&diags);
+	return policy;
 }
 
 void ln_print_diag(FILE *to, const char *file, const struct ln_diag *d)

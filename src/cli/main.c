@@ -6,10 +6,7 @@
 #include "commands.h"
 
 static const struct ln_command *const COMMANDS[] = {
-    &ln_cmd_run,
-    &ln_cmd_attach,
-    &ln_cmd_check,
-    &ln_cmd_doctor,
+    &ln_cmd_run, &ln_cmd_attach, &ln_cmd_check, &ln_cmd_explain, &ln_cmd_replay, &ln_cmd_doctor,
 };
 
 static void help(FILE *to)

@@ -29,7 +29,8 @@ void ln_options_init(struct ln_options *o, const struct ln_command *c, int argc,
 	size_t n = count(c), at = 0;
 
 	*o = (struct ln_options){.command = c, .argc = argc, .argv = argv};
-	o->shorts[at++] = '+';
+	if (!c->permutes)
+		o->shorts[at++] = '+';
 	o->shorts[at++] = ':';
 	for (size_t i = 0; i < n; i++) {
 		const struct ln_option *opt = &c->options[i];

@@ -24,6 +24,7 @@ struct ln_command {
 	const struct ln_option *options; /* up to one without a name */
 	const char *examples;            /* lines, ready to print */
 	int usage_status;                /* exit status for a wrong command line */
+	bool permutes;                   /* options may come behind arguments, too */
 	int (*run)(const struct ln_command *c, int argc, char **argv);
 };
 

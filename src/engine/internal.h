@@ -247,6 +247,8 @@ struct ln_judgement {
 	bool stale; /* by a name that is past its TTL, inside the grace */
 	struct ln_match match;
 };
+/* By the policy alone, with the names that are in e->found. */
+void ln_judge_found(struct ln_engine *e, const struct ln_flow *flow, struct ln_judgement *ret);
 /* Fills e->found with the names of the remote address too; match.name points there. */
 void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
 		   struct ln_judgement *ret);

@@ -91,6 +91,12 @@ void ln_judge_address(struct ln_engine *e, uint32_t agent, const struct ln_flow 
 	match_policy(e, flow, ret);
 }
 
+void ln_judge_found(struct ln_engine *e, const struct ln_flow *flow, struct ln_judgement *ret)
+{
+	*ret = (struct ln_judgement){0};
+	match_policy(e, flow, ret);
+}
+
 static void match_inbound(struct ln_engine *e, const struct ln_flow *flow, struct ln_judgement *ret)
 {
 	ret->match.rule = ln_policy_match_inbound(e->policy, flow->proto, flow->local.port,

@@ -101,7 +101,8 @@ def test_hostile_files_end_quickly_and_cleanly(tmp_path, hostile):
 
 @pytest.mark.parametrize("arguments, status", [
     (["-h"], 0), (["--help"], 0), (["--version"], 0), (["run", "-h"], 0), (["check", "--help"], 0),
-    (["attach", "-h"], 0), (["doctor", "-h"], 0), ([], 2), (["rnu"], 2), (["--verison"], 2)])
+    (["attach", "-h"], 0), (["doctor", "-h"], 0),
+    (["explain", "-h"], 0), (["replay", "-h"], 0), (["exlpain"], 2), ([], 2), (["rnu"], 2), (["--verison"], 2)])
 def test_help_that_a_newcomer_can_act_on(arguments, status):
     done = subprocess.run([LINNET, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == status, done
@@ -117,7 +118,7 @@ def test_help_that_a_newcomer_can_act_on(arguments, status):
 
 def test_flags_of_the_help_exist():
     """Each flag that a help text names is one that its command takes."""
-    for command in "run", "attach", "check", "doctor":
+    for command in "run", "attach", "check", "explain", "replay", "doctor":
         done = subprocess.run([LINNET, command, "-h"], capture_output=True, text=True, check=True)
         own = re.sub(r" -- .*", "", done.stdout)  # what follows is the agent's
         for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", own)):

@@ -8,6 +8,8 @@
 #include "sensor/sensor.h"
 #include "setting.h"
 
+#define RUN "k7f2" /* what the ids of alerts begin with */
+
 struct relog {
 	struct ln_engine_config config;
 	struct ln_policy *policy;
@@ -119,10 +121,11 @@ static bool write_log(struct relog *r, const char *story, const char *policy)
 	if (!r->policy)
 		return false;
 	r->config = (struct ln_engine_config){
-	    .policy = r->policy, .agent = 1, .on_finding = on_finding, .user = r};
+	    .policy = r->policy, .run = RUN, .agent = 1, .on_finding = on_finding, .user = r};
 	if (!read_setting(story, &setting, &r->config) || ln_engine_new(&r->config, &r->engine) < 0)
 		return false;
 	header.policy_file = policy;
+	header.run = RUN;
 	header.wall_ns = LN_STORY_WALL_NS;
 	header.resolvers = r->config.resolvers;
 	header.n_resolvers = r->config.n_resolvers;
