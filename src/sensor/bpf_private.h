@@ -95,8 +95,10 @@ struct ln_bpf_cgroup {
 
 /* Each with a zero byte behind it; NULL: none could be read. */
 struct ln_bpf_names {
-	char *text; /* owned */
+	char *text; /* owned, or in the mapping */
 	size_t size;
+	void *map; /* owned; NULL: it was read */
+	size_t map_size;
 };
 
 struct ln_bpf {
