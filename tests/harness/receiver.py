@@ -12,6 +12,8 @@ import socket
 import struct
 import sys
 
+from netlab import OTHER
+
 TOKEN = re.compile(rb"esc-[0-9a-f]{16}")
 KEEP = 32  # a token may come in two parts
 MPTCP, SCTP, DCCP = (socket.SOCK_STREAM, 262), (socket.SOCK_STREAM, 132), (6, 33)
@@ -64,7 +66,8 @@ def read_stream(sock, via="tcp"):
     on(sock, more)
 
 
-def serve_streams(family, port, via="tcp", kind=socket.SOCK_STREAM, protocol=0, greets=False):
+def serve_streams(family, port, via="tcp", kind=socket.SOCK_STREAM, protocol=0, greets=False,
+                  at=""):
     sock = socket.socket(family, kind, protocol)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
@@ -72,7 +75,7 @@ def serve_streams(family, port, via="tcp", kind=socket.SOCK_STREAM, protocol=0, 
     if not protocol:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
-    sock.bind(("", port))
+    sock.bind((at, port))
     sock.listen(64)
 
     def accepted(_):
@@ -169,7 +172,8 @@ def main(port):
         serve_datagrams(family, port, "udp")
         serve_raw(family, EXPERIMENT)
         for serve, *how in ((serve_streams, port + SUBFLOWS_PORT, "tcp", *MPTCP, True),
-                            (serve_streams, port, "sctp", *SCTP),
+                            # Bound to all it answers from an address that nobody has asked.
+                            (serve_streams, port, "sctp", *SCTP, False, OTHER),
                             (serve_streams, port, "dccp", *DCCP),
                             (serve_datagrams, port, "udplite", UDPLITE)):
             with contextlib.suppress(OSError):  # then the way out is not there either

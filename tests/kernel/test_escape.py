@@ -117,6 +117,7 @@ def test_escape(technique, place, places, channels):
     outcome = escape.run(technique, places() if technique.fresh else place,
                          places() if technique.scene == "second" else None)
     if outcome.missing:
+        assert "LINNET_VM" not in os.environ, outcome.missing  # it is there for this
         rows[technique.id] = Row(technique, f"{NOT_HERE}: {outcome.missing}", channel)
         return
     alert = judge(outcome)

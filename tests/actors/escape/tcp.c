@@ -70,7 +70,9 @@ static void sctp(const char *token, char **arguments)
 	union endpoint to;
 	socklen_t len = endpoint_at(arguments, 0, &to);
 
-	send_token(connected_to(&to, len, IPPROTO_SCTP), token);
+	int fd = connected_to(&to, len, IPPROTO_SCTP);
+	must(send(fd, token, strlen(token), MSG_NOSIGNAL), "send");
+	close(fd); /* there is no half of it: it ends when the peer has everything */
 }
 
 static void dccp(const char *token, char **arguments)
