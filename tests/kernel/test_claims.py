@@ -7,8 +7,10 @@ import subprocess
 import pytest
 
 import sites
+from events import DEADLINE_S, read_lines
 from netlab import AGENT4
 from policies import policy
+from relays import SOCKS
 from sites import BLOG, LISTED, LISTED4, PARKED, SHARED4, SHOP, UNLISTED, UNLISTED4
 
 PYTHON = "/usr/bin/python3"
@@ -223,10 +225,14 @@ def http_proxy(start, net):
 
 @pytest.fixture
 def socks_proxy(start):
-    process = start.agent("microsocks", "-i", "127.0.0.1", "-p", "1080", stderr=subprocess.STDOUT)
-    wait = "import socket\nwhile socket.socket().connect_ex(('127.0.0.1', 1080)): pass"
-    subprocess.run(start.net.enter([PYTHON, "-c", wait]), check=True, timeout=20)
-    return process
+    configuration = start.net.folder / "danted.conf"
+    configuration.write_text(SOCKS.configuration.format(ip="127.0.0.1", port=SOCKS.port,
+                                                        leaves_by=AGENT4))
+    process = start.agent(SOCKS.program, *SOCKS.options, configuration, stderr=subprocess.STDOUT)
+    read_lines(process.stdout.fileno(), SOCKS.program).wait(lambda line: SOCKS.ready in line)
+    yield process
+    process.terminate()  # it has children, and only it ends them
+    process.wait(DEADLINE_S)
 
 
 def relayed(start, proxy, *arguments):
