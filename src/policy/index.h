@@ -17,7 +17,7 @@
 #define LN_RULE_KINDS      3 /* that are about destinations: these, and LN_RULE_DENY */
 #define LN_NAME_LABELS_MAX 127
 #define LN_LOCAL_MAX       256 /* rules in a list about UNIX sockets or what comes in */
-#define LN_SETTINGS_MAX    256 /* limits, and alert sinks */
+#define LN_SETTINGS_MAX    256 /* limits */
 
 struct ln_rule_chain {
 	uint32_t first, last; /* rule ids; LN_NO_RULE: empty */

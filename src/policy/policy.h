@@ -80,6 +80,7 @@ enum ln_sink_kind {
 	LN_SINK_COUNT,
 };
 const char *ln_sink_kind_text(enum ln_sink_kind k); /* "stderr", … */
+#define LN_POLICY_SINKS_MAX 16
 struct ln_policy_sink {
 	enum ln_sink_kind kind;
 	char **argv;      /* EXEC: owned; ends with NULL; the first is an absolute path */

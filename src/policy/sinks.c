@@ -36,9 +36,9 @@ static void keep(struct ln_loader *l, const struct ln_yaml_node *item, struct ln
 	struct ln_policy *p = l->policy;
 	struct ln_policy_sink *list;
 
-	if (p->n_sinks == LN_SETTINGS_MAX) {
+	if (p->n_sinks == LN_POLICY_SINKS_MAX) {
 		ln_report_error(&l->report, item->at, "more than %d entries in alert; remove some",
-				LN_SETTINGS_MAX);
+				LN_POLICY_SINKS_MAX);
 		free_sink(draft);
 		return;
 	}
@@ -120,25 +120,25 @@ static bool is_syslog(const char *text)
 {
 	const char *rest = after(text, "udp://");
 
-	rest = rest ? rest : after(text, "tcp://");
-	return rest ? is_authority(rest, "") : is_path(text);
+	if (rest)
+		return is_authority(rest, "");
+	rest = after(text, "unix:");
+	return is_path(rest ? rest : text);
 }
 
 /* Anybody on the way can read what is sent without TLS; on loopback nobody is on the way. */
-static void warn_plain(struct ln_loader *l, const struct ln_yaml_node *url)
+static bool is_safe_url(const char *text)
 {
-	const char *host = after(url->text, "http://");
 	static const char *const local[] = {"localhost", "127.0.0.1", "[::1]"};
+	const char *host = after(text, "http://");
 
 	for (size_t i = 0; host && i < LN_ARRAY_SIZE(local); i++) {
 		const char *rest = after(host, local[i]);
 
 		if (rest && (*rest == '\0' || strchr(":/?#", *rest)))
-			return;
+			return true;
 	}
-	if (host)
-		ln_report_warning(&l->report, url->at,
-				  "this webhook sends alerts in the clear; use https://");
+	return !host;
 }
 
 static bool read_webhook(struct ln_loader *l, const struct ln_yaml_node *url,
@@ -149,8 +149,13 @@ static bool read_webhook(struct ln_loader *l, const struct ln_yaml_node *url,
 			       "without user and password",
 			       is_url, &draft->target);
 
-	if (good)
-		warn_plain(l, url);
+	if (good && !is_safe_url(draft->target)) {
+		ln_report_error(
+		    &l->report, url->at,
+		    "this webhook would send alerts in the clear; use https:// (http:// is "
+		    "for 127.0.0.1, [::1] and localhost)");
+		good = false;
+	}
 	if (token_file)
 		good &= read_token(l, token_file, "token_file must be the absolute path of a file",
 				   is_path, &draft->token_file);
@@ -230,8 +235,8 @@ static bool read_mapping(struct ln_loader *l, const struct ln_yaml_node *item,
 	}
 	draft->kind = LN_SINK_SYSLOG;
 	return good & read_token(l, f[2].value,
-				 "syslog must be \"udp://host:514\", \"tcp://host:514\" or the "
-				 "absolute path of a socket",
+				 "syslog must be \"udp://host:514\" or \"unix:\" and the absolute "
+				 "path of a socket",
 				 is_syslog, &draft->target);
 }
 
