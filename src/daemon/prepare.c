@@ -226,6 +226,9 @@ static int prepare(struct ln_watch *w, struct ln_error *err)
 	r = w->drop ? ln_privileges_choose(w->c.agent_uid, err, &w->uid, &w->gid) : 0;
 	if (r < 0)
 		return r;
+	r = ln_watch_read_tokens(w, err);
+	if (r < 0)
+		return r;
 	find_reach(w);
 	r = make_sensor(w, err);
 	if (r == 0)

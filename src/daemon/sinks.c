@@ -2,17 +2,163 @@
 /* The sinks of a watch: made after root is gone, looked after in the loop, and given a bounded time
  * at the end. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "output/sinks.h"
 #include "watch_impl.h"
+
+#define TOKEN_MAX 4096
+
+/* Alerts that go nowhere must not be a surprise. */
+static bool shows_alerts(const struct ln_watch *w)
+{
+	const struct ln_policy_sink *list;
+	size_t n = ln_policy_sinks(w->c.policy, &list);
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i].kind == LN_SINK_STDERR)
+			return true;
+	if (n > 0)
+		ln_log(LN_LOG_NOTICE, "alerts are not shown here: the policy's 'alert' does not "
+				      "list stderr");
+	return n == 0;
+}
+
+static bool is_printable(const char *text)
+{
+	for (; *text; text++)
+		if (*text <= ' ' || *text > '~')
+			return false;
+	return true;
+}
+
+static int read_token(const struct ln_watch *w, const char *path, struct ln_error *err, char **ret)
+{
+	LN_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char text[TOKEN_MAX + 2];
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return ln_error_set(err, errno, "token_file %s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return ln_error_set(err, EINVAL, "token_file %s is not a regular file", path);
+	if (st.st_mode & 077)
+		return ln_error_set(err, EPERM,
+				    "token_file %s is open to others than its owner (mode %04o); "
+				    "do chmod 600 %s",
+				    path, (unsigned)(st.st_mode & 07777), path);
+	if (w->c.agent_uid != 0 && st.st_uid == w->c.agent_uid)
+		ln_log(LN_LOG_WARNING, "token_file %s belongs to the agent's user, who can read it",
+		       path);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	text[LN_MAX(n, (ssize_t)0)] = '\0';
+	text[strcspn(text, "\r\n")] = '\0';
+	bool good = n > 0 && text[0] != '\0' && strlen(text) <= TOKEN_MAX && is_printable(text);
+	*ret = good ? strdup(text) : NULL;
+	explicit_bzero(text, sizeof(text));
+	if (!good)
+		return ln_error_set(err, EINVAL,
+				    "token_file %s must hold one line of up to %d printable "
+				    "characters, without blanks",
+				    path, TOKEN_MAX);
+	return *ret ? 0 : ln_error_set(err, ENOMEM, "out of memory");
+}
+
+static int prefix_line(const struct ln_watch *w, const struct ln_policy_sink *k,
+		       struct ln_error *err)
+{
+	return ln_error_prefix(err, "%s:%u", ln_policy_file(w->c.policy), k->line);
+}
+
+int ln_watch_read_tokens(struct ln_watch *w, struct ln_error *err)
+{
+	const struct ln_policy_sink *list;
+	size_t n = ln_policy_sinks(w->c.policy, &list);
+
+	for (size_t i = 0; i < n && i < LN_ARRAY_SIZE(w->tokens); i++) {
+		if (!list[i].token_file)
+			continue;
+		if (read_token(w, list[i].token_file, err, &w->tokens[i]) < 0)
+			return prefix_line(w, &list[i], err);
+	}
+	return 0;
+}
+
+void ln_watch_forget_tokens(struct ln_watch *w)
+{
+	for (size_t i = 0; i < LN_ARRAY_SIZE(w->tokens); i++) {
+		if (w->tokens[i])
+			explicit_bzero(w->tokens[i], strlen(w->tokens[i]));
+		free(w->tokens[i]);
+		w->tokens[i] = NULL;
+	}
+}
+
+static int make_one(struct ln_watch *w, const struct ln_policy_sink *k, const char *token,
+		    struct ln_error *err)
+{
+	struct ln_sink **ret = &w->sinks[w->n_sinks];
+	bool args = w->c.show_args;
+
+	switch (k->kind) {
+	case LN_SINK_EXEC:
+		return ln_sink_program_new(
+		    &(struct ln_program_config){.argv = k->argv, .show_args = args}, err, ret);
+	case LN_SINK_WEBHOOK:
+		return ln_sink_webhook_new(&(struct ln_webhook_config){.url = k->target,
+								       .token = token,
+								       .show_args = args},
+					   err, ret);
+	case LN_SINK_JOURNAL:
+		return ln_sink_journal_new(&(struct ln_journal_config){.show_args = args}, err,
+					   ret);
+	case LN_SINK_SYSLOG:
+		return ln_sink_syslog_new(
+		    &(struct ln_syslog_config){.address = k->target, .show_args = args}, err, ret);
+	case LN_SINK_STDERR: /* always there */
+	case LN_SINK_LOG:
+	case LN_SINK_COUNT:
+		break;
+	}
+	return 0;
+}
+
+/* What is known to be missing from the start is said at once, and is no news later. */
+static void tell_missing(struct ln_sink *s)
+{
+	if (s->why[0] != '\0')
+		ln_log(LN_LOG_WARNING, "alerts will not arrive at %s%s%s as things are: %s",
+		       s->ops->name, s->target[0] ? " " : "", s->target, s->why);
+	s->why[0] = '\0';
+}
+
+static int make_alert_sinks(struct ln_watch *w, struct ln_error *err)
+{
+	const struct ln_policy_sink *list;
+	size_t n = ln_policy_sinks(w->c.policy, &list);
+
+	for (size_t i = 0; i < n && w->n_sinks < SINKS_MAX; i++) {
+		const char *token = i < LN_ARRAY_SIZE(w->tokens) ? w->tokens[i] : NULL;
+		if (make_one(w, &list[i], token, err) < 0)
+			return prefix_line(w, &list[i], err);
+		if (!w->sinks[w->n_sinks])
+			continue;
+		tell_missing(w->sinks[w->n_sinks]);
+		w->n_sinks++;
+	}
+	return 0;
+}
 
 int ln_watch_make_sinks(struct ln_watch *w, struct ln_error *err)
 {
 	const struct ln_console_config console = {
 	    .fd = STDERR_FILENO,
 	    .quiet = w->c.quiet,
+	    .no_alerts = !shows_alerts(w),
 	    .color = w->c.color,
 	    .show_args = w->c.show_args,
 	};
@@ -26,7 +172,9 @@ int ln_watch_make_sinks(struct ln_watch *w, struct ln_error *err)
 		return ln_error_set(err, ENOMEM, "out of memory");
 	w->log_fd = -1;
 	w->n_sinks = 2;
-	return 0;
+	int r = make_alert_sinks(w, err);
+	ln_watch_forget_tokens(w);
+	return r;
 }
 
 int ln_watch_sink_fd(const struct ln_watch *w, size_t i)
@@ -64,8 +212,8 @@ static void tell_lost(const struct ln_watch *w, size_t i)
 	else
 		ln_log(
 		    LN_LOG_ERROR,
-		    "alerts do not arrive at %s %s (%s); the watch goes on, and the log has them",
-		    s->ops->name, s->target, ln_sink_why(s));
+		    "alerts do not arrive at %s%s%s (%s); the watch goes on, and the log has them",
+		    s->ops->name, s->target[0] ? " " : "", s->target, ln_sink_why(s));
 }
 
 void ln_watch_settle(struct ln_watch *w)
@@ -96,7 +244,7 @@ static uint64_t next_call(const struct ln_watch *w, uint64_t begun_ns, uint64_t 
 		any = true;
 		next = LN_MIN(next, LN_MIN(end, s->ops->deadline(s)));
 	}
-	return any ? next : 0;
+	return any ? LN_MAX(next, 1ULL) : 0;
 }
 
 /* The tree is over, or the watch: nothing else waits for this loop any more. */

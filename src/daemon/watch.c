@@ -154,6 +154,7 @@ void ln_watch_free(struct ln_watch **w)
 		return;
 	for (size_t i = 0; i < SINKS_MAX; i++)
 		ln_sink_free(&(*w)->sinks[i]);
+	ln_watch_forget_tokens(*w);
 	ln_lookup_free(&(*w)->lookup);
 	ln_resolved_free(&(*w)->resolved);
 	ln_sensor_free(&(*w)->sensor);

@@ -39,7 +39,8 @@ struct ln_watch {
 	struct ln_sink *sinks[SINKS_MAX]; /* owned */
 	bool sink_told[SINKS_MAX];
 	size_t n_sinks;
-	int log_fd; /* owned until the sink has it */
+	char *tokens[LN_POLICY_SINKS_MAX]; /* owned; of the policy's sinks, until these are made */
+	int log_fd;                        /* owned until the sink has it */
 	char log_path[PATH_MAX];
 	int cgroup_events;             /* owned; -1 none */
 	int pidfds[LN_WATCH_PIDS_MAX]; /* owned; -1 none */
@@ -76,7 +77,9 @@ bool ln_watch_ask(uint64_t ticket, const char *const *names, size_t n, void *use
 /* inspect.c: remembers which file the log is, and what it holds by now. */
 void ln_watch_note_log(struct ln_watch *w);
 
-/* sinks.c: where alerts go. */
+/* sinks.c: where alerts go. The tokens of webhooks are read while linnet is root. */
+int ln_watch_read_tokens(struct ln_watch *w, struct ln_error *err);
+void ln_watch_forget_tokens(struct ln_watch *w);
 int ln_watch_make_sinks(struct ln_watch *w, struct ln_error *err);
 uint64_t ln_watch_sinks_deadline(const struct ln_watch *w);
 /* At the end: lets those that still have alerts to deliver do so, for as long as each may, and

@@ -350,3 +350,11 @@ void ln_record_gap(struct ln_record *r, uint64_t wall_ns, uint64_t count, int er
 	ln_json_text(&r->text, strerror(error));
 	end(r);
 }
+
+void ln_record_dropped(struct ln_record *r, uint64_t wall_ns, uint64_t count)
+{
+	begin(r, "alerts-dropped", wall_ns);
+	LN_JSON_KEY(&r->text, "count");
+	ln_json_number(&r->text, count);
+	end(r);
+}

@@ -26,5 +26,7 @@ void ln_record_summary(struct ln_record *r, uint64_t wall_ns, const struct ln_si
 		       uint64_t log_dropped);
 /* Records that could not be written before this one. */
 void ln_record_gap(struct ln_record *r, uint64_t wall_ns, uint64_t count, int error);
+/* Alerts that a sink of alerts could not keep. */
+void ln_record_dropped(struct ln_record *r, uint64_t wall_ns, uint64_t count);
 
 #endif
