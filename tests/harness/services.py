@@ -4,7 +4,8 @@
 input until its end, says READY, then one JSON line for each thing that happened.
 
 kind: tcp-sink (counts to the end, answers `rx N`), tcp-echo, tcp-reset (resets after the first
-bytes), tcp-hold (never says a word), http, https, udp-echo, udp-sink, dns (answers by a script).
+bytes), tcp-hold (never says a word), http, https, hook (takes POSTs, by TLS when it has a
+certificate, and answers by a script), udp-echo, udp-sink, dns (answers by a script).
 """
 import asyncio
 import ipaddress
@@ -74,13 +75,29 @@ async def http(reader, writer, service, facts):
                  b"Content-Length: %d\r\n\r\n%b" % (len(text), text))
 
 
+async def hook(reader, writer, service, facts):
+    """`answers`: a status each, in turn, the last one for all that follow; 0 never answers."""
+    while head := await reader.readuntil(b"\r\n\r\n"):
+        request, *lines = head.decode().strip().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        answers = service["answers"]
+        status = answers.pop(0) if len(answers) > 1 else answers[0]
+        say(event="post", port=service["port"], request=request, headers=headers,
+            body=body.decode(), status=status)
+        if status == 0:
+            await asyncio.Event().wait()
+        writer.write(b"HTTP/1.1 %d Said\r\nLocation: https://203.0.113.99/\r\n"
+                     b"Retry-After: 1\r\nContent-Length: 0\r\n\r\n" % status)
+
+
 TCP = {"tcp-sink": sink, "tcp-echo": echo, "tcp-reset": reset, "tcp-hold": hold, "http": http,
-       "https": http}
+       "https": http, "hook": hook}
 
 
 async def serve_tcp(service):
     context = None
-    if service["kind"] == "https":
+    if "certificate" in service:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(service["certificate"], service["key"])
 
