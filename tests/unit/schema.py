@@ -177,15 +177,17 @@ class Maker:
                                            "http://127.0.0.1:8080", "https://[2001:db8::1]:443/"],
                                           ["", "h.example", "ftp://h", "https://", "https://u@h/",
                                            "https://h:0/", "https://h:65536", "https://h/a b", None,
-                                           7, [], "https://:443"])}
+                                           7, [], "https://:443", "http://h.example/",
+                                           "http://127.0.0.1.h/", "http://127.0.0.1@h/"])}
             if self.rng.random() < 0.5:
                 entry["token_file"] = self.pick(["/etc/t"], ["t", "", "/", None, [], "/a b"])
             return self.spoil(entry, [])
         if which == 2:
-            return self.spoil({"syslog": self.pick(["udp://h:514", "tcp://[::1]:601", "udp://h",
-                                                    "/dev/log"],
+            return self.spoil({"syslog": self.pick(["udp://h:514", "udp://[::1]:601", "udp://h",
+                                                    "/dev/log", "unix:/run/x"],
                                                    ["", "h:514", "udp://", "udp://h:0", "udp://h/x",
-                                                    "/", "tls://h", None, [], 7])}, [])
+                                                    "/", "tls://h", "tcp://h:1", "unix:x", "unix:/",
+                                                    None, [], 7])}, [])
         return self.pick([f"https-{self.n}"], ["mail", "", None, 7, [], {}]) if self.broken_word() \
             else {"exec": ["/bin/x", str(self.n)]}
 
