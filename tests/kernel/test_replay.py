@@ -70,7 +70,8 @@ def test_a_rule_less_makes_it_unexpected(tmp_path):
 
 
 def test_a_denied_destination_is_unexpected(tmp_path):
-    denied = write(tmp_path, SEED + "deny:\n  - api.company-internal.com\n")
+    denied = write(tmp_path, policy("weather.service.com 443 TCP", dynamic=["*.company-internal.com"])
+                   + "deny:\n  - api.company-internal.com\n")
     found, _, status = rows("-p", denied, SAMPLE)
     assert status == 1
     assert found["api.company-internal.com:443/TCP"]["after"]["verdict"] == "unexpected"
