@@ -67,12 +67,17 @@ void ln_watch_feed_hosts(struct ln_watch *w)
 
 void ln_watch_read_resolvers(struct ln_watch *w)
 {
-	const struct ln_endpoint *listed;
-	size_t n = ln_policy_resolvers(w->c.policy, &listed);
-
 	ln_resolv_conf_parse(w->resolv_file.text ? w->resolv_file.text : "", w->resolv_file.len,
 			     &w->resolv);
 	ln_agent_file_done(&w->resolv_file);
+	ln_watch_choose_resolvers(w, w->c.policy);
+}
+
+void ln_watch_choose_resolvers(struct ln_watch *w, const struct ln_policy *policy)
+{
+	const struct ln_endpoint *listed;
+	size_t n = ln_policy_resolvers(policy, &listed);
+
 	if (n == 0) {
 		listed = w->resolv.servers;
 		n = w->resolv.n_servers;

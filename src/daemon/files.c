@@ -45,13 +45,17 @@ static int read_fd(int fd, size_t max, char **ret_text, size_t *ret_len, bool *r
 
 int ln_file_read(const char *path, size_t max, char **ret_text, size_t *ret_len)
 {
+	LN_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : ln_file_read_fd(fd, max, ret_text, ret_len);
+}
+
+int ln_file_read_fd(int fd, size_t max, char **ret_text, size_t *ret_len)
+{
 	LN_AUTO_FREE char *text = NULL;
 	size_t len;
 	bool more;
 
-	LN_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
 	int r = read_fd(fd, max, &text, &len, &more);
 	if (r < 0)
 		return r;

@@ -13,6 +13,7 @@
 #define LN_RESOLV_CONF_BYTES_MAX (64u << 10)
 
 /* The whole file, NUL after it. -EFBIG when it is longer than `max`. */
+int ln_file_read_fd(int fd, size_t max, char **ret_text, size_t *ret_len);
 int ln_file_read(const char *path, size_t max, char **ret_text, size_t *ret_len);
 
 struct ln_agent_file {

@@ -146,11 +146,10 @@ static void own_stderr(void)
 
 static void set_signals_for_loop(void)
 {
-	const struct sigaction ign = {.sa_handler = SIG_IGN};
 	sigset_t mask;
 
-	sigaction(SIGHUP, &ign, NULL);
 	sigemptyset(&mask);
+	sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -367,6 +366,7 @@ int ln_launch_run(const struct ln_launch_config *c)
 	s.monitor = monitor;
 	s.watched = agent;
 	s.agent_name = ln_policy_agent_name(c->watch.policy);
+	s.policy_file = c->watch.no_policy ? NULL : ln_policy_file(c->watch.policy);
 	if (r < 0) {
 		ln_log(LN_LOG_ERROR, "%s", err.text);
 		ln_closep(&ch.ctl[0]);
@@ -438,6 +438,7 @@ int ln_launch_attach(const struct ln_watch_config *c, int alert_code)
 	int r = fork_monitor(c, &s, &err);
 	s.watched = c->pids[0];
 	s.agent_name = ln_policy_agent_name(c->policy);
+	s.policy_file = c->no_policy ? NULL : ln_policy_file(c->policy);
 	if (r < 0) {
 		ln_log(LN_LOG_ERROR, "%s", err.text);
 		if (s.monitor) {

@@ -29,6 +29,7 @@ struct loop {
 	sd_event_source *timer;    /* owned; the engine's deadline */
 	sd_event_source *behind;   /* owned; NULL until the agent has ended */
 	sd_event_source *sensor;   /* owned */
+	sd_event_source *lookup;   /* owned; NULL: no name to look up */
 	sd_event_source *hold;     /* owned; NULL unless the sensor is held */
 	sd_event_source *resolved; /* owned; NULL: not listened to */
 	sd_event_source *linger;   /* owned; NULL until all is over */
@@ -117,6 +118,54 @@ static int on_sink(sd_event_source *s, int fd, uint32_t revents, void *user)
 	return 0;
 }
 
+static int add_lookup(struct loop *l)
+{
+	int fd = ln_watch_lookup_fd(l->watch);
+
+	l->lookup = sd_event_source_disable_unref(l->lookup);
+	return fd < 0 ? 0 : sd_event_add_io(l->event, &l->lookup, fd, EPOLLIN, on_lookup, l);
+}
+
+static void ask_for_policy(struct loop *l)
+{
+	const char message = LN_CTL_POLICY;
+
+	/* The launcher is gone: nobody else may open it. */
+	if (send(l->ctl_fd, &message, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+		ln_watch_take_policy(l->watch, -1);
+}
+
+static int on_policy(sd_event_source *s, int fd, uint32_t revents, void *user)
+{
+	struct loop *l = user;
+
+	if (ln_watch_dispatch_policy(l->watch))
+		ask_for_policy(l);
+	return 0;
+}
+
+static int take_policy(struct loop *l, int fd)
+{
+	/* Before its descriptor is closed. */
+	l->lookup = sd_event_source_disable_unref(l->lookup);
+	if (ln_watch_take_policy(l->watch, fd))
+		ask_for_policy(l);
+	return add_lookup(l);
+}
+
+/* Only root and linnet's own user can send it; where the agent is that, it asks for itself. */
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *user)
+{
+	struct loop *l = user;
+
+	if (geteuid() != 0 && si->ssi_uid == geteuid())
+		ln_log(LN_LOG_WARNING, "the policy is not read again: the agent may have asked for "
+				       "it, because it runs as linnet's own user");
+	else if (ln_watch_want_policy(l->watch, true))
+		ask_for_policy(l);
+	return 0;
+}
+
 static int on_timer(sd_event_source *s, uint64_t usec, void *user)
 {
 	struct loop *l = user;
@@ -159,7 +208,8 @@ static int on_launcher_gone(struct loop *l)
 	return sd_event_source_set_enabled(l->ctl, SD_EVENT_OFF);
 }
 
-static void on_message(struct loop *l, char message)
+/* `fd`: what came with it, or -1; borrowed. */
+static int on_message(struct loop *l, char message, int fd)
 {
 	const char answer = LN_CTL_RUNS;
 
@@ -181,22 +231,59 @@ static void on_message(struct loop *l, char message)
 	case LN_CTL_RESUMES:
 		l->launcher_pauses = message == LN_CTL_PAUSES;
 		break;
+	case LN_CTL_POLICY:
+		return take_policy(l, fd);
+	case LN_CTL_RELOAD:
+		if (ln_watch_want_policy(l->watch, true))
+			ask_for_policy(l);
+		break;
 	default:
 		break;
 	}
+	return 0;
+}
+
+/* As recv: what it returns. *ret_fd is the caller's, or -1. */
+static ssize_t receive(int ctl_fd, char *ret_message, int *ret_fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = ret_message, .iov_len = 1};
+	struct msghdr msg = {
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t n = recvmsg(ctl_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	*ret_fd = -1;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+	return n;
 }
 
 static int read_ctl(struct loop *l)
 {
 	char message;
 	ssize_t n;
+	int r = 0, fd;
 
-	while ((n = recv(l->ctl_fd, &message, 1, MSG_DONTWAIT)) == 1)
-		on_message(l, message);
+	while (r >= 0 && (n = receive(l->ctl_fd, &message, &fd)) == 1) {
+		r = on_message(l, message, fd);
+		ln_closep(&fd);
+	}
+	if (r < 0)
+		return r;
+	int error = errno;
 	tell_stops(l);
 	if (n == 0)
 		return on_launcher_gone(l);
-	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	return error == EAGAIN || error == EINTR ? 0 : -error;
 }
 
 static int on_ctl(sd_event_source *s, int fd, uint32_t revents, void *user)
@@ -379,7 +466,9 @@ static int add_signals(struct loop *l)
 {
 	int r = sd_event_add_signal(l->event, NULL, SIGINT, on_signal, l);
 
-	return r < 0 ? r : sd_event_add_signal(l->event, NULL, SIGTERM, on_signal, l);
+	if (r >= 0)
+		r = sd_event_add_signal(l->event, NULL, SIGTERM, on_signal, l);
+	return r < 0 ? r : sd_event_add_signal(l->event, NULL, SIGHUP, on_hangup, l);
 }
 
 /* Kept open: one system call a look, and the number cannot come to mean another process. */
@@ -398,17 +487,19 @@ static int open_launcher(void)
 
 static int add_sources(struct loop *l, const struct ln_loop_config *c)
 {
-	int fd = ln_watch_lookup_fd(l->watch);
-	int r = sd_event_add_io(l->event, &l->sensor, ln_watch_sensor_fd(l->watch), EPOLLIN,
-				on_sensor, l);
+	int fd, r = sd_event_add_io(l->event, &l->sensor, ln_watch_sensor_fd(l->watch), EPOLLIN,
+				    on_sensor, l);
 
-	if (r >= 0 && fd >= 0)
-		r = sd_event_add_io(l->event, NULL, fd, EPOLLIN, on_lookup, l);
+	if (r >= 0)
+		r = add_lookup(l);
 	if (r >= 0 && l->attached && !ln_watch_lookups_settled(l->watch))
 		r = hold_sensor(l);
 	fd = ln_watch_resolved_fd(l->watch);
 	if (r >= 0 && fd >= 0)
 		r = sd_event_add_io(l->event, &l->resolved, fd, EPOLLIN, on_resolved, l);
+	fd = ln_watch_policy_fd(l->watch);
+	if (r >= 0 && fd >= 0)
+		r = sd_event_add_io(l->event, NULL, fd, EPOLLIN, on_policy, l);
 	fd = ln_watch_cgroup_fd(l->watch);
 	if (r >= 0 && fd >= 0)
 		r = sd_event_add_io(l->event, NULL, fd, EPOLLPRI, on_cgroup, l);
@@ -457,6 +548,7 @@ int ln_loop_run(const struct ln_loop_config *c, struct ln_error *err, enum ln_lo
 	sd_event_source_unref(l.resolved);
 	sd_event_source_unref(l.hold);
 	sd_event_source_unref(l.sensor);
+	sd_event_source_unref(l.lookup);
 	sd_event_source_unref(l.inspect);
 	sd_event_source_unref(l.ctl);
 	sd_event_unref(l.event);

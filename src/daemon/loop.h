@@ -14,6 +14,8 @@
 #define LN_CTL_STOPPED  'T' /* launcher: a signal stopped you, and I let you go on */
 #define LN_CTL_RUNS     'A' /* monitor: I have read that */
 #define LN_CTL_PAUSES   'P' /* launcher: I stop now, because the user's job does */
+#define LN_CTL_POLICY   'L' /* monitor: open the policy's file; launcher: here it is, or not */
+#define LN_CTL_RELOAD   'H' /* launcher: a person wants the policy to be read again */
 #define LN_CTL_RESUMES  'C' /* launcher: and now I go on */
 
 enum ln_loop_end {

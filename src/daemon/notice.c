@@ -122,6 +122,11 @@ static void tell_reach(const struct ln_watch *w)
 		       reach->log_write ? "change" : "delete or replace", w->log_path);
 	else if (reach->log_read)
 		ln_log(LN_LOG_NOTICE, "GAP: the agent's user can read the log %s", w->log_path);
+	if (reach->policy_write || reach->policy_replace)
+		ln_log(LN_LOG_WARNING,
+		       "the agent's user can %s the policy; what is changed while it runs is not "
+		       "taken unless you ask for it (linnet(1), CHANGES OF THE POLICY)",
+		       reach->policy_write ? "change" : "replace");
 	if (reach->policy_read)
 		ln_log(
 		    LN_LOG_NOTICE,

@@ -201,16 +201,25 @@ static int read_resolv_conf(struct ln_watch *w, pid_t pid)
 }
 
 /* Nothing is out of reach for root, nor for linnet's own user when linnet is not root. */
-static void find_reach(struct ln_watch *w)
+static int find_reach(struct ln_watch *w, struct ln_error *err)
 {
 	if (!w->drop || !w->c.agent || w->c.agent->uid == 0)
-		return;
+		return 0;
 	int r = ln_reach_find(w->c.agent, w->c.no_policy ? NULL : ln_policy_file(w->c.policy),
 			      w->log_path, &w->reach);
 	if (r < 0)
 		ln_log(LN_LOG_WARNING,
 		       "it is not known whether the agent's user can get at the log: %s",
 		       strerror(-r));
+	/* Whoever attaches looks after others' processes: there the policy is not theirs. */
+	if (w->c.attach && (w->reach.policy_write || w->reach.policy_replace))
+		return ln_error_set(err, EPERM,
+				    "the agent's user can %s the policy %s, and so permit itself "
+				    "anything; keep it as root's, in a directory of root's, such "
+				    "as /etc/linnet",
+				    w->reach.policy_write ? "change" : "replace",
+				    ln_policy_file(w->c.policy));
+	return 0;
 }
 
 static int prepare(struct ln_watch *w, struct ln_error *err)
@@ -227,9 +236,10 @@ static int prepare(struct ln_watch *w, struct ln_error *err)
 	if (r < 0)
 		return r;
 	r = ln_watch_read_tokens(w, err);
+	if (r == 0)
+		r = find_reach(w, err);
 	if (r < 0)
 		return r;
-	find_reach(w);
 	r = make_sensor(w, err);
 	if (r == 0)
 		r = find_netns(w, err);
@@ -247,6 +257,7 @@ static int prepare(struct ln_watch *w, struct ln_error *err)
 	if (r < 0)
 		ln_log(LN_LOG_INFO, "/etc/hosts cannot be read: %s", strerror(-r));
 	ln_watch_open_resolved(w);
+	ln_watch_open_policy(w);
 	r = take_processes(w, err);
 	if (r == 0 && w->sensor->ops->seal)
 		r = w->sensor->ops->seal(w->sensor, err);
@@ -263,7 +274,7 @@ int ln_watch_prepare(const struct ln_watch_config *c, struct ln_error *err, stru
 		return ln_error_set(err, ENOMEM, "out of memory");
 	w->c = *c;
 	w->c.cgroup_fd = -1;
-	w->log_fd = w->cgroup_events = -1;
+	w->log_fd = w->cgroup_events = w->policy_file.inotify_fd = -1;
 	for (size_t i = 0; i < LN_ARRAY_SIZE(w->pidfds); i++)
 		w->pidfds[i] = -1;
 	w->c.cgroup_fd = c->cgroup_fd;

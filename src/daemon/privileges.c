@@ -127,14 +127,14 @@ int ln_privileges_drop(uid_t uid, gid_t gid, bool keep_proc, struct ln_error *er
 
 int ln_privileges_drop_launcher(bool cgroup, struct ln_error *err)
 {
-	static const int CAPS[] = {CAP_KILL, CAP_DAC_OVERRIDE};
-	size_t n = cgroup ? LN_ARRAY_SIZE(CAPS) : 1;
+	const int caps[] = {CAP_KILL, cgroup ? CAP_DAC_OVERRIDE : CAP_DAC_READ_SEARCH};
+	size_t n = LN_ARRAY_SIZE(caps);
 
-	select_caps(CAPS, n);
+	select_caps(caps, n);
 	if (capng_apply(CAPNG_SELECT_ALL) < 0)
 		return ln_error_set(err, EPERM,
 				    "linnet cannot give up its capabilities; it needs SETPCAP");
-	if (!only_caps(CAPS, n))
+	if (!only_caps(caps, n))
 		return ln_error_set(err, EPERM, "the kernel kept a capability");
 	return ln_privileges_seal(err);
 }

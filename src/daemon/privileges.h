@@ -22,9 +22,10 @@ int ln_privileges_drop(uid_t uid, gid_t gid, bool keep_proc, struct ln_error *er
 /* For a process that was not root: no_new_privs and not dumpable. */
 int ln_privileges_seal(struct ln_error *err);
 
-/* The launcher: stays uid 0, with CAP_KILL alone to pass signals on and to let the monitor go on;
- * and, when there is a `cgroup` of the agent's, with CAP_DAC_OVERRIDE to remove it (the root of
- * that tree has mode 0555). */
+/* The launcher: stays uid 0, with CAP_KILL to pass signals on and to let the monitor go on; with
+ * CAP_DAC_READ_SEARCH to open a changed policy wherever it is; and, when there is a `cgroup` of the
+ * agent's, with CAP_DAC_OVERRIDE in its place, to remove that, too (the root of that tree has mode
+ * 0555). */
 int ln_privileges_drop_launcher(bool cgroup, struct ln_error *err);
 
 #endif

@@ -8,7 +8,15 @@
 #include "base/macros.h"
 #include "reach.h"
 
-enum { POLICY_READ = 1, LOG_READ = 2, LOG_WRITE = 4, LOG_REPLACE = 8, UNKNOWN = 128 };
+enum {
+	POLICY_READ = 1,
+	LOG_READ = 2,
+	LOG_WRITE = 4,
+	LOG_REPLACE = 8,
+	POLICY_WRITE = 16,
+	POLICY_REPLACE = 32,
+	UNKNOWN = 128
+};
 
 /* In a sticky directory (/tmp) only the owners of a name, and of the directory, may take it away.
  */
@@ -39,7 +47,7 @@ static bool can_replace(char *path, uid_t uid)
 }
 
 /* In a process of its own, which then ends. */
-static int look_as(const struct ln_identity *agent, const char *policy, char *log)
+static int look_as(const struct ln_identity *agent, char *policy, char *log)
 {
 	int found = 0;
 
@@ -49,6 +57,10 @@ static int look_as(const struct ln_identity *agent, const char *policy, char *lo
 		return UNKNOWN;
 	if (policy && access(policy, R_OK) == 0)
 		found |= POLICY_READ;
+	if (policy && access(policy, W_OK) == 0)
+		found |= POLICY_WRITE;
+	if (policy && can_replace(policy, agent->uid))
+		found |= POLICY_REPLACE;
 	if (access(log, R_OK) == 0)
 		found |= LOG_READ;
 	if (access(log, W_OK) == 0)
@@ -59,20 +71,22 @@ static int look_as(const struct ln_identity *agent, const char *policy, char *lo
 int ln_reach_find(const struct ln_identity *agent, const char *policy, const char *log,
 		  struct ln_reach *ret)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], policy_path[PATH_MAX];
 	int status;
 
-	if (!realpath(log, path))
+	if (!realpath(log, path) || (policy && !realpath(policy, policy_path)))
 		return -errno;
 	pid_t pid = fork();
 	if (pid == 0)
-		_exit(look_as(agent, policy, path));
+		_exit(look_as(agent, policy ? policy_path : NULL, path));
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -errno;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) & UNKNOWN)
 		return -EPERM;
 	*ret = (struct ln_reach){
 	    .policy_read = WEXITSTATUS(status) & POLICY_READ,
+	    .policy_write = WEXITSTATUS(status) & POLICY_WRITE,
+	    .policy_replace = WEXITSTATUS(status) & POLICY_REPLACE,
 	    .log_read = WEXITSTATUS(status) & LOG_READ,
 	    .log_write = WEXITSTATUS(status) & LOG_WRITE,
 	    .log_replace = WEXITSTATUS(status) & LOG_REPLACE,

@@ -8,7 +8,8 @@
 #include "identity.h"
 
 struct ln_reach {
-	bool policy_read;
+	bool policy_read, policy_write;
+	bool policy_replace; /* as log_replace */
 	bool log_read, log_write;
 	bool log_replace; /* by another, or by none: some directory on the way is the agent's */
 };

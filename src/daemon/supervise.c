@@ -219,6 +219,12 @@ static void on_signal(struct ln_supervisor *s, const struct signalfd_siginfo *si
 	/* Ctrl-Z stops the job; what anybody else sends does not stop a watchdog. */
 	if (is_job_stop(signo) && si->ssi_code == SI_KERNEL)
 		mirror_stop(s, signo);
+	/* Of a terminal that is gone the kernel tells; a person or a service manager wants the
+	 * policy to be read again. */
+	if (signo == SIGHUP && si->ssi_code != SI_KERNEL) {
+		tell_monitor(s, LN_CTL_RELOAD);
+		return;
+	}
 	if (!is_quit(signo))
 		return;
 	/* A second one is for a monitor that does not answer. */
@@ -244,6 +250,34 @@ static void on_exec(struct ln_supervisor *s)
 	tell_monitor(s, s->failed ? LN_CTL_CANCELED : LN_CTL_STARTED);
 }
 
+/* Opened, not read: what stands in it is for a process without privileges. */
+static void send_policy(const struct ln_supervisor *s)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	char message = LN_CTL_POLICY;
+	struct iovec iov = {.iov_base = &message, .iov_len = 1};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	LN_AUTO_CLOSE int fd = -1;
+
+	if (s->policy_file)
+		fd = open(s->policy_file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd >= 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		*CMSG_FIRSTHDR(&msg) = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(fd)),
+							.cmsg_level = SOL_SOCKET,
+							.cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &fd, sizeof(fd));
+	} else if (s->policy_file) {
+		ln_log(LN_LOG_ERROR, "cannot open the policy %s: %s", s->policy_file,
+		       strerror(errno));
+	}
+	sendmsg(s->ctl_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void on_ctl(struct ln_supervisor *s)
 {
 	char message = 0;
@@ -255,6 +289,8 @@ static void on_ctl(struct ln_supervisor *s)
 		s->ready = true;
 	else if (n == 1 && message == LN_CTL_RUNS)
 		s->stops = 0;
+	else if (n == 1 && message == LN_CTL_POLICY)
+		send_policy(s);
 }
 
 bool ln_supervise_wait_ready(struct ln_supervisor *s)

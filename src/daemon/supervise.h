@@ -44,9 +44,10 @@ struct ln_supervisor {
 	struct ln_exec_failure failure;
 	int start_signal; /* came while the monitor was getting ready: give up */
 	bool quit_sent;
-	uint64_t stops;         /* of the monitor, since it last answered */
-	uint64_t complain_ns;   /* when to tell, if it has not answered until then */
-	const char *agent_name; /* borrowed */
+	uint64_t stops;          /* of the monitor, since it last answered */
+	uint64_t complain_ns;    /* when to tell, if it has not answered until then */
+	const char *agent_name;  /* borrowed */
+	const char *policy_file; /* borrowed; opened for the monitor when it asks; NULL none */
 };
 
 /* The signals that a launcher takes by descriptor. */

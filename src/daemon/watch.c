@@ -156,6 +156,8 @@ void ln_watch_free(struct ln_watch **w)
 		ln_sink_free(&(*w)->sinks[i]);
 	ln_watch_forget_tokens(*w);
 	ln_lookup_free(&(*w)->lookup);
+	ln_policy_free(&(*w)->own_policy);
+	ln_closep(&(*w)->policy_file.inotify_fd);
 	ln_resolved_free(&(*w)->resolved);
 	ln_sensor_free(&(*w)->sensor);
 	ln_engine_free(&(*w)->engine);

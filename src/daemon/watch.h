@@ -58,6 +58,7 @@ void ln_watch_free(struct ln_watch **w);
 int ln_watch_sensor_fd(const struct ln_watch *w);
 int ln_watch_lookup_fd(const struct ln_watch *w);         /* -1: no name to look up */
 int ln_watch_resolved_fd(const struct ln_watch *w);       /* -1: not listened to */
+int ln_watch_policy_fd(const struct ln_watch *w);         /* inotify, or -1 */
 int ln_watch_cgroup_fd(const struct ln_watch *w);         /* cgroup.events for EPOLLPRI, or -1 */
 int ln_watch_pidfd(const struct ln_watch *w, size_t i);   /* of the i-th process given, or -1 */
 int ln_watch_sink_fd(const struct ln_watch *w, size_t i); /* of the i-th sink, or -1 */
@@ -66,6 +67,13 @@ int ln_watch_dispatch_lookup(struct ln_watch *w);
 void ln_watch_dispatch_sinks(struct ln_watch *w);
 /* False: it has ended, which has been told; its descriptor is closed. */
 bool ln_watch_dispatch_resolved(struct ln_watch *w);
+/* What has changed beside the policy's file. True: the launcher is to be asked for the file. */
+bool ln_watch_dispatch_policy(struct ln_watch *w);
+/* The same when a person asks for it: `by_hand`. */
+bool ln_watch_want_policy(struct ln_watch *w, bool by_hand);
+/* The launcher's answer: the open file, or -1. The descriptor of the look-ups is another one then.
+ * True: it is to be asked once more. */
+bool ln_watch_take_policy(struct ln_watch *w, int fd);
 /* Whether our own look-ups have been through once; true when there are none. */
 bool ln_watch_lookups_settled(const struct ln_watch *w);
 /* Reads what the sensor has now, whether due or not. */

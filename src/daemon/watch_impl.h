@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the watch; for watch.c, prepare.c, evidence.c, inspect.c, notice.c, sinks.c. */
+/* Inside of the watch; for watch.c, prepare.c, evidence.c, inspect.c, notice.c, reload.c, sinks.c.
+ */
 #ifndef LINNET_DAEMON_WATCH_IMPL_H
 #define LINNET_DAEMON_WATCH_IMPL_H
 
@@ -27,6 +28,16 @@ struct ln_inspection {
 	unsigned looks; /* since log_name was compared */
 	bool log_deleted;
 	char text[256]; /* what was told last */
+};
+
+/* The policy's file, see reload.c. */
+struct ln_policy_file {
+	int inotify_fd;              /* owned; -1: changes are not noticed */
+	char names[2][NAME_MAX + 1]; /* as given, and what that links to; in their directories */
+	bool reloads;                /* it is a file that can be read again */
+	bool asked;                  /* the launcher has been asked for it */
+	bool by_hand;                /* because a person wants it so */
+	bool again;                  /* it has changed since it was asked for */
 };
 
 struct ln_watch {
@@ -59,6 +70,8 @@ struct ln_watch {
 	size_t n_uncovered;
 	struct ln_inspection self;
 	struct ln_reach reach; /* of the agent's user, where it is not linnet's own */
+	struct ln_policy_file policy_file;
+	struct ln_policy *own_policy; /* owned; the one that came last; NULL: that of `c` */
 };
 
 #define LN_WATCH_AGENT 1 /* id of the only tree */
@@ -73,6 +86,12 @@ int ln_watch_start_lookups(struct ln_watch *w, struct ln_error *err);
 void ln_watch_open_resolved(struct ln_watch *w);
 /* See `ask` of ln_engine_config. */
 bool ln_watch_ask(uint64_t ticket, const char *const *names, size_t n, void *user);
+
+/* Trusted are those of the policy, else those of the agent's resolv.conf. */
+void ln_watch_choose_resolvers(struct ln_watch *w, const struct ln_policy *policy);
+
+/* reload.c: as root, before the privileges go. */
+void ln_watch_open_policy(struct ln_watch *w);
 
 /* inspect.c: remembers which file the log is, and what it holds by now. */
 void ln_watch_note_log(struct ln_watch *w);

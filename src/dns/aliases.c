@@ -48,6 +48,11 @@ struct ln_aliases {
 	struct owner *owners;
 };
 
+void ln_aliases_set_grace(struct ln_aliases *a, uint64_t grace_ns)
+{
+	a->grace_ns = grace_ns;
+}
+
 struct ln_aliases *ln_aliases_new(size_t max, uint64_t grace_ns)
 {
 	struct ln_aliases *a = calloc(1, sizeof(*a));

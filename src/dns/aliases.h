@@ -25,6 +25,7 @@ struct ln_aliases; /* opaque */
 
 struct ln_aliases *ln_aliases_new(size_t max, uint64_t grace_ns);
 void ln_aliases_free(struct ln_aliases **a);
+void ln_aliases_set_grace(struct ln_aliases *a, uint64_t grace_ns);
 
 /* Adds or renews (agent, target, name): of two expiries the later one holds. A name is not an
  * alias of itself. -EINVAL, -ENOMEM; the latter counts as evicted. */

@@ -104,6 +104,12 @@ struct ln_names *ln_names_new(size_t max, uint64_t grace_ns)
 	return n;
 }
 
+void ln_names_set(struct ln_names *n, size_t max, uint64_t grace_ns)
+{
+	n->max = LN_MAX(max, (size_t)1);
+	n->grace_ns = grace_ns;
+}
+
 static struct place_key make_key(uint32_t agent, const struct ln_addr *addr)
 {
 	struct place_key key;

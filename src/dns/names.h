@@ -52,6 +52,8 @@ struct ln_names; /* opaque */
 
 struct ln_names *ln_names_new(size_t max, uint64_t grace_ns);
 void ln_names_free(struct ln_names **n);
+/* Other bounds from now on. What is there stays; with a smaller `max` it goes as new ones come. */
+void ln_names_set(struct ln_names *n, size_t max, uint64_t grace_ns);
 
 /* Adds or renews (agent, addr, name, source, grants): of two expiries the later one holds. agent 0:
  * evidence for every agent. A loopback address is kept only from LN_NAME_HOSTS, and then only for

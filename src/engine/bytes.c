@@ -160,3 +160,19 @@ void ln_bytes_done(struct ln_engine *e)
 	while (e->readings)
 		forget(e, e->readings);
 }
+
+void ln_bytes_policy_changed(struct ln_engine *e)
+{
+	struct ln_reading *r, *next;
+
+	HASH_ITER (hh, e->readings, r, next) {
+		struct ln_target *t = &r->relayed;
+
+		if (!t->rule)
+			continue;
+		t->rule = t->name[0] != '\0' ? ln_policy_covers_name(e->policy, t->name)
+					     : ln_policy_covers_addr(e->policy, &t->remote.addr);
+		if (!t->rule)
+			t->verdict = LN_VERDICT_UNEXPECTED;
+	}
+}

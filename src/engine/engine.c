@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define PROCESSES_MAX 65536
-#define NAMES_MAX     65536 /* and one more for each rule */
 
 static int copy_config(struct ln_engine *e, const struct ln_engine_config *config)
 {
@@ -15,14 +14,11 @@ static int copy_config(struct ln_engine *e, const struct ln_engine_config *confi
 	if (!agent_name)
 		agent_name = ln_policy_agent_name(config->policy);
 	e->agent_name = strdup(agent_name ? agent_name : "");
-	e->resolvers = calloc(config->n_resolvers + 1, sizeof(*e->resolvers));
-	e->keeps_case = calloc(config->n_resolvers + 1, sizeof(*e->keeps_case));
 	e->search = calloc(config->n_search + 1, sizeof(*e->search));
 	e->rule_hits = calloc(ln_policy_rules(config->policy) + 1, sizeof(*e->rule_hits));
-	if (!e->agent_name || !e->resolvers || !e->keeps_case || !e->search || !e->rule_hits)
+	if (!e->agent_name || !e->search || !e->rule_hits ||
+	    ln_engine_copy_resolvers(e, config->resolvers, config->n_resolvers) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < config->n_resolvers; i++)
-		e->resolvers[e->n_resolvers++] = config->resolvers[i];
 	for (size_t i = 0; i < config->n_search; i++)
 		memcpy(e->search[e->n_search++], config->search[i], LN_NAME_MAX);
 	e->policy = config->policy;
@@ -46,7 +42,7 @@ int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret)
 	if (!e)
 		return -ENOMEM;
 	e->tree = ln_tree_new(PROCESSES_MAX);
-	e->names = ln_names_new(NAMES_MAX + ln_policy_rules(config->policy),
+	e->names = ln_names_new(LN_NAMES_MAX + ln_policy_rules(config->policy),
 				ln_policy_grace_ns(config->policy));
 	e->aliases = ln_aliases_new(LN_ALIASES_MAX, ln_policy_grace_ns(config->policy));
 	e->cgroups = ln_cgroups_new(LN_CGROUPS_MAX);

@@ -71,6 +71,16 @@ int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret)
 void ln_engine_free(struct ln_engine **e);
 
 void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev);
+/* Another policy for the same agent, with its resolvers; the old one is not used any more when this
+ * has succeeded. Open flows are judged anew: what permitted one by a name goes on to, where a rule
+ * permits that name. Told as LN_FINDING_POLICY after LN_FINDING_VERDICT of each flow that changes.
+ * -ENOMEM: the old one stays. */
+int ln_engine_take_policy(struct ln_engine *e, const struct ln_policy *policy,
+			  const struct ln_endpoint *resolvers, size_t n_resolvers, uint64_t now_ns,
+			  uint64_t wall_ns);
+/* One that cannot be taken, only told. */
+void ln_engine_refuse_policy(struct ln_engine *e, const char *file, const char *why,
+			     uint64_t now_ns, uint64_t wall_ns);
 /* When the engine wants to be called next (repeat summaries): monotonic ns; UINT64_MAX: not until
  * an event. */
 uint64_t ln_engine_deadline(const struct ln_engine *e);

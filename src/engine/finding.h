@@ -23,6 +23,8 @@ enum ln_finding_kind {
 	LN_FINDING_CHANNEL, /* see channel->kind */
 	LN_FINDING_CLAIM,   /* what the bytes of a flow say about where it goes: see claim */
 	LN_FINDING_TAMPER,
+	LN_FINDING_POLICY,  /* another policy was given while the watch runs: see policy */
+	LN_FINDING_VERDICT, /* an open flow has another verdict under it */
 	LN_FINDING_LOST,
 	LN_FINDING_COUNT,
 };
@@ -117,6 +119,16 @@ enum ln_action {
 };
 const char *ln_action_text(enum ln_action a); /* "none", "logged", "blocked", … */
 
+/* Another policy, and what came of it. */
+struct ln_policy_news {
+	const char *file;
+	const char *refused; /* why the old one stays; NULL: it was taken */
+	size_t n_rules;
+	size_t flows;          /* open ones that were judged anew */
+	size_t now_unexpected; /* of them */
+	size_t no_longer;      /* unexpected before, and not now */
+};
+
 struct ln_finding {
 	enum ln_finding_kind kind;
 	enum ln_event_kind event_kind;
@@ -146,7 +158,7 @@ struct ln_finding {
 	bool dry_run;
 	uint32_t handle; /* FROZEN: the PID that `linnet resume` and `linnet kill` take */
 
-	const struct ln_flow *flow;       /* FLOW_*, WIRE, DNS_*, CLAIM, REPEATS, some CHANNEL */
+	const struct ln_flow *flow; /* FLOW_*, VERDICT, WIRE, DNS_*, CLAIM, REPEATS, some CHANNEL */
 	const struct ln_flow_end *end;    /* FLOW_CLOSE */
 	const char *place;                /* what the remote address is, in words; NULL */
 	const struct ln_endpoint *wire;   /* WIRE */
@@ -159,7 +171,9 @@ struct ln_finding {
 	bool notice;      /* FLOW_OPEN, CLAIM: `subject` is news for people, but no alert */
 	uint64_t held_ns; /* FLOW_OPEN: how long it waited for a name to be confirmed; 0 not */
 	const char *held; /* and what came of it, in words; NULL not */
-	const struct ln_party *other; /* TAMPER: who did it; pid 0 unknown */
+	const struct ln_policy_news *policy; /* POLICY */
+	enum ln_verdict verdict_before;      /* VERDICT */
+	const struct ln_party *other;        /* TAMPER: who did it; pid 0 unknown */
 	const char *subject; /* CHANNEL, CLAIM, TAMPER: what it is about, in words; REPEATS of them
 			      * and of WIRE, too */
 	/* Candidates for the address that was judged, granting first: of `wire` for WIRE, of

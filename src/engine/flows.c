@@ -13,8 +13,8 @@ struct ln_open_flow {
 	const struct ln_rule *rule; /* borrowed from the policy */
 	const struct ln_rule *expired;
 	char *rule_name; /* owned; NULL by address */
-	struct ln_party listener;
-	uint32_t pid, tid;
+	struct ln_flow flow;
+	uint32_t agent, pid, tid;
 	bool read;
 	bool routed;
 	UT_hash_handle hh;
@@ -56,7 +56,8 @@ static void remember(struct ln_engine *e, const struct ln_event *ev, const struc
 	open->stale = j->stale;
 	open->rule = j->match.rule;
 	open->expired = j->match.expired;
-	open->listener = ev->flow.flow.listener;
+	open->flow = ev->flow.flow;
+	open->agent = ev->agent;
 	open->pid = ev->pid;
 	open->tid = ev->tid;
 	if (j->match.name)
@@ -100,7 +101,9 @@ static void tell_violation(struct ln_engine *e, struct ln_finding *f, const stru
 {
 	const struct ln_flow *flow = f->flow;
 
-	if (f->verdict != LN_VERDICT_UNEXPECTED)
+	if (f->kind == LN_FINDING_VERDICT)
+		f->reason = LN_REASON_RELOADED;
+	else if (f->verdict != LN_VERDICT_UNEXPECTED)
 		f->reason = flow->received ? LN_REASON_RECEIVED
 					   : "Socket of the agent is used outside of it.";
 	ln_repeats_take(e, f);
@@ -112,10 +115,10 @@ static void tell_violation(struct ln_engine *e, struct ln_finding *f, const stru
 		f->hint = ln_hint_flow(e, flow, match);
 }
 
-static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_event *ev,
+static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_flow *flow,
 		 const struct ln_judgement *j)
 {
-	f->flow = &ev->flow.flow;
+	f->flow = flow;
 	f->place = ln_place_text(&f->flow->remote.addr);
 	f->verdict = j->verdict;
 	f->rule = j->match.rule;
@@ -123,7 +126,8 @@ static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_even
 	f->reason = ln_judge_reason(e, f->flow, j);
 	f->names = e->found;
 	f->n_names = e->n_found;
-	if (f->kind == LN_FINDING_FLOW_OPEN)
+	if (f->kind == LN_FINDING_FLOW_OPEN ||
+	    (f->kind == LN_FINDING_VERDICT && j->verdict == LN_VERDICT_UNEXPECTED))
 		f->title = title_of(f->flow, j->verdict);
 	if (f->title)
 		tell_violation(e, f, &j->match);
@@ -138,7 +142,7 @@ static void tell_open(struct ln_engine *e, const struct ln_event *ev, const stru
 	f.event_kind = LN_EVENT_FLOW_OPEN;
 	ln_holds_mark(e, &f);
 	count(e, &ev->flow.flow, j);
-	emit(e, &f, ev, j);
+	emit(e, &f, &ev->flow.flow, j);
 }
 
 static void judge_and_tell(struct ln_engine *e, const struct ln_event *ev, struct ln_judgement *ret)
@@ -180,7 +184,7 @@ void ln_flows_close(struct ln_engine *e, const struct ln_event *ev)
 	f.end = &ev->flow.end;
 	e->sum.tx_bytes += f.end->tx_bytes;
 	e->sum.rx_bytes += f.end->rx_bytes;
-	emit(e, &f, ev, &j);
+	emit(e, &f, flow, &j);
 	if (open)
 		forget(e, open);
 }
@@ -258,6 +262,42 @@ void ln_flows_wire(struct ln_engine *e, const struct ln_event *ev)
 	ln_engine_emit(e, &f);
 }
 
+static void judge_anew(struct ln_engine *e, struct ln_open_flow *open, struct ln_policy_news *news)
+{
+	struct ln_finding f =
+	    ln_engine_timed_finding(e, LN_FINDING_VERDICT, open->agent, open->pid);
+	struct ln_judgement j;
+	char *name;
+
+	ln_judge_open_flow(e, open->agent, &open->flow, open->rule_name, &j);
+	f.event_kind = LN_EVENT_FLOW_OPEN;
+	f.tid = open->tid;
+	f.verdict_before = open->verdict;
+	news->flows++;
+	news->now_unexpected +=
+	    j.verdict == LN_VERDICT_UNEXPECTED && open->verdict != LN_VERDICT_UNEXPECTED;
+	news->no_longer +=
+	    j.verdict != LN_VERDICT_UNEXPECTED && open->verdict == LN_VERDICT_UNEXPECTED;
+	if (j.verdict != open->verdict)
+		emit(e, &f, &open->flow, &j);
+	if (j.match.rule)
+		e->rule_hits[j.match.rule->id]++;
+	open->verdict = j.verdict;
+	open->stale = j.stale;
+	open->rule = j.match.rule;
+	name = j.match.name ? strdup(j.match.name) : NULL;
+	free(open->rule_name);
+	open->rule_name = name;
+}
+
+void ln_flows_judge_anew(struct ln_engine *e, struct ln_policy_news *news)
+{
+	struct ln_open_flow *open, *next;
+
+	HASH_ITER (hh, e->open_flows, open, next)
+		judge_anew(e, open, news);
+}
+
 bool ln_flows_recall(const struct ln_engine *e, uint64_t id, struct ln_flow_memory *ret)
 {
 	const struct ln_open_flow *open = find(e, id);
@@ -268,7 +308,7 @@ bool ln_flows_recall(const struct ln_engine *e, uint64_t id, struct ln_flow_memo
 	    .verdict = open->verdict,
 	    .rule = open->rule,
 	    .rule_name = open->rule_name,
-	    .listener = open->listener,
+	    .listener = open->flow.listener,
 	    .pid = open->pid,
 	    .tid = open->tid,
 	    .read = open->read,

@@ -74,6 +74,19 @@ struct ln_holds *ln_holds_new(const struct ln_engine_config *config)
 	return h;
 }
 
+int ln_holds_set_policy(struct ln_engine *e, const struct ln_policy *policy)
+{
+	struct ln_candidates candidates = {0};
+
+	if (!e->holds->ask)
+		return 0;
+	if (ln_candidates_init(&candidates, policy) < 0)
+		return -ENOMEM;
+	ln_candidates_done(&e->holds->candidates);
+	e->holds->candidates = candidates;
+	return 0;
+}
+
 static void free_hold(struct ln_hold *hold)
 {
 	while (hold->events) {

@@ -13,6 +13,7 @@
 
 #define LN_REASON_CONNECTION "Connection not in allow-list."
 #define LN_REASON_NAME       "Name not in allow-list."
+#define LN_REASON_RELOADED   "Connection not in the policy any more, since it was reloaded."
 #define LN_REASON_INBOUND    "Inbound connection not in expected_inbound."
 #define LN_REASON_DENIED     "Connection is denied by the policy."
 #define LN_REASON_BANNED     "Name is denied by the policy."
@@ -21,6 +22,7 @@
 #define LN_TITLE_INBOUND  "INBOUND CHANNEL"
 #define LN_TITLE_RECEIVED "SOCKET RECEIVED"
 
+#define LN_NAMES_MAX        65536 /* and one more for each rule */
 #define LN_OPEN_FLOWS_MAX   65536
 #define LN_QUESTIONS_MAX    4096
 #define LN_DNS_STREAMS_MAX  256
@@ -176,6 +178,8 @@ struct ln_holds *ln_holds_new(const struct ln_engine_config *config);
 void ln_holds_free(struct ln_holds **h);
 /* Whether a flow that is unexpected is held; else it is to be told now. */
 bool ln_holds_take(struct ln_engine *e, const struct ln_event *ev);
+/* Another policy, whose names may be asked for. -ENOMEM: the old one stays. */
+int ln_holds_set_policy(struct ln_engine *e, const struct ln_policy *policy);
 /* Whether the event waits behind a flow that is held, because it must not overtake it. */
 bool ln_holds_keep(struct ln_engine *e, const struct ln_event *ev);
 /* The flow that is being told was held: sets held_ns and held. */
@@ -206,6 +210,8 @@ struct ln_flow_memory {
 };
 bool ln_flows_recall(const struct ln_engine *e, uint64_t id, struct ln_flow_memory *ret);
 void ln_flows_set_read(struct ln_engine *e, uint64_t id);
+/* Each open flow by the policy that has just come; counts them in *news. */
+void ln_flows_judge_anew(struct ln_engine *e, struct ln_policy_news *news);
 void ln_flows_done(struct ln_engine *e);
 
 /* bytes.c: the first bytes of each flow until they have said what they are */
@@ -213,6 +219,8 @@ void ln_bytes_take(struct ln_engine *e, const struct ln_event *ev);
 void ln_bytes_claim(struct ln_engine *e, const struct ln_event *ev); /* LN_EVENT_CLAIM */
 void ln_bytes_close(struct ln_engine *e, uint64_t flow_id);
 void ln_bytes_done(struct ln_engine *e);
+/* What relays were asked for goes by the rules that have just come. */
+void ln_bytes_policy_changed(struct ln_engine *e);
 
 /* claims.c */
 
@@ -228,6 +236,9 @@ enum ln_action ln_actions_plan(const struct ln_engine *e, const struct ln_findin
 			       const char **ret_why);
 /* Acts where the mode says so, and counts. One that has an action keeps it. */
 void ln_actions_take(struct ln_engine *e, struct ln_finding *f);
+
+/* reload.c */
+int ln_engine_copy_resolvers(struct ln_engine *e, const struct ln_endpoint *resolvers, size_t n);
 
 /* channels.c */
 void ln_channels_take(struct ln_engine *e, const struct ln_event *ev);
@@ -252,6 +263,10 @@ void ln_judge_found(struct ln_engine *e, const struct ln_flow *flow, struct ln_j
 /* Fills e->found with the names of the remote address too; match.name points there. */
 void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
 		   struct ln_judgement *ret);
+/* The same for one that is open: the name by which it was permitted (NULL none) counts still,
+ * because connections live longer than answers. */
+void ln_judge_open_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
+			const char *permitted_as, struct ln_judgement *ret);
 /* The same for an address that is asked of a relay: only the rules for destinations count. */
 void ln_judge_address(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
 		      struct ln_judgement *ret);

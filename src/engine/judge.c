@@ -37,9 +37,11 @@ static bool is_stale(const struct ln_engine *e, const char *name)
 	return true;
 }
 
-static void match_policy(struct ln_engine *e, const struct ln_flow *flow, struct ln_judgement *ret)
+/* `also`: a name that grants besides those that were found; NULL none. */
+static void match_policy(struct ln_engine *e, const struct ln_flow *flow, const char *also,
+			 struct ln_judgement *ret)
 {
-	const char *granting[LN_ARRAY_SIZE(e->found)];
+	const char *granting[LN_ARRAY_SIZE(e->found) + 1];
 	const char *naming[LN_ARRAY_SIZE(e->found)];
 	struct ln_query query = {
 	    .addr = flow->remote.addr,
@@ -56,6 +58,8 @@ static void match_policy(struct ln_engine *e, const struct ln_flow *flow, struct
 		else
 			naming[query.n_naming++] = e->found[i].name;
 	}
+	if (also)
+		granting[query.n_granting++] = also;
 	ln_policy_match(e->policy, &query, &ret->match);
 	if (!ln_match_permits(&ret->match))
 		ret->verdict = LN_VERDICT_UNEXPECTED;
@@ -73,10 +77,10 @@ static bool is_loopback(const struct ln_flow *flow)
 	       ln_addr_is_unspecified(&flow->remote.addr);
 }
 
-static void match_outbound(struct ln_engine *e, const struct ln_flow *flow,
+static void match_outbound(struct ln_engine *e, const struct ln_flow *flow, const char *also,
 			   struct ln_judgement *ret)
 {
-	match_policy(e, flow, ret);
+	match_policy(e, flow, also, ret);
 	if (!ret->match.rule && is_loopback(flow) &&
 	    ln_policy_loopback(e->policy) == LN_LOOPBACK_ALLOW)
 		ret->verdict = LN_VERDICT_EXPECTED;
@@ -88,13 +92,13 @@ void ln_judge_address(struct ln_engine *e, uint32_t agent, const struct ln_flow 
 	*ret = (struct ln_judgement){0};
 	e->n_found = ln_names_find(e->names, agent, &flow->remote.addr, e->now_ns, e->found,
 				   LN_ARRAY_SIZE(e->found));
-	match_policy(e, flow, ret);
+	match_policy(e, flow, NULL, ret);
 }
 
 void ln_judge_found(struct ln_engine *e, const struct ln_flow *flow, struct ln_judgement *ret)
 {
 	*ret = (struct ln_judgement){0};
-	match_policy(e, flow, ret);
+	match_policy(e, flow, NULL, ret);
 }
 
 static void match_inbound(struct ln_engine *e, const struct ln_flow *flow, struct ln_judgement *ret)
@@ -110,6 +114,12 @@ static void match_inbound(struct ln_engine *e, const struct ln_flow *flow, struc
 void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
 		   struct ln_judgement *ret)
 {
+	ln_judge_open_flow(e, agent, flow, NULL, ret);
+}
+
+void ln_judge_open_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *flow,
+			const char *permitted_as, struct ln_judgement *ret)
+{
 	*ret = (struct ln_judgement){0};
 	e->n_found = ln_names_find(e->names, agent, &flow->remote.addr, e->now_ns, e->found,
 				   LN_ARRAY_SIZE(e->found));
@@ -120,7 +130,7 @@ void ln_judge_flow(struct ln_engine *e, uint32_t agent, const struct ln_flow *fl
 	else if (ln_engine_is_resolver(e, flow) || ln_judge_is_name_multicast(flow))
 		ret->verdict = LN_VERDICT_DNS;
 	else
-		match_outbound(e, flow, ret);
+		match_outbound(e, flow, permitted_as, ret);
 }
 
 static void add_rule(struct ln_buf *out, const struct ln_rule *rule, bool stale)

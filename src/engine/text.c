@@ -48,6 +48,7 @@ const char *ln_finding_kind_text(enum ln_finding_kind k)
 	    [LN_FINDING_DNS_QUERY] = "dns-query", [LN_FINDING_DNS_ANSWER] = "dns-answer",
 	    [LN_FINDING_NAME] = "name",           [LN_FINDING_PROCESS] = "process",
 	    [LN_FINDING_REPEATS] = "repeats",     [LN_FINDING_WIRE] = "wire",
+	    [LN_FINDING_POLICY] = "policy",       [LN_FINDING_VERDICT] = "flow-verdict",
 	    [LN_FINDING_CHANNEL] = "channel",     [LN_FINDING_CLAIM] = "claim",
 	    [LN_FINDING_TAMPER] = "tamper",       [LN_FINDING_LOST] = "lost",
 	};

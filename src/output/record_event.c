@@ -491,6 +491,22 @@ static void add_tamper(struct ln_buf *b, const struct ln_finding *f)
 	add_party(b, f->other ? f->other : &nobody);
 }
 
+static void add_policy(struct ln_buf *b, const struct ln_policy_news *p)
+{
+	LN_JSON_KEY(b, "file");
+	ln_json_text(b, p->file);
+	LN_JSON_KEY(b, "taken");
+	ln_json_bool(b, !p->refused);
+	LN_JSON_KEY(b, "rules");
+	ln_json_number(b, p->n_rules);
+	LN_JSON_KEY(b, "flows");
+	ln_json_number(b, p->flows);
+	LN_JSON_KEY(b, "now_unexpected");
+	ln_json_number(b, p->now_unexpected);
+	LN_JSON_KEY(b, "no_longer_unexpected");
+	ln_json_number(b, p->no_longer);
+}
+
 void ln_record_event(struct ln_buf *b, const struct ln_finding *f)
 {
 	switch (f->kind) {
@@ -529,6 +545,14 @@ void ln_record_event(struct ln_buf *b, const struct ln_finding *f)
 		break;
 	case LN_FINDING_CLAIM:
 		add_claim(b, f);
+		break;
+	case LN_FINDING_VERDICT:
+		add_flow(b, f);
+		LN_JSON_KEY(b, "verdict_before");
+		ln_json_text(b, ln_verdict_text(f->verdict_before));
+		break;
+	case LN_FINDING_POLICY:
+		add_policy(b, f->policy);
 		break;
 	case LN_FINDING_TAMPER:
 		add_tamper(b, f);
