@@ -170,8 +170,10 @@ void ln_bytes_policy_changed(struct ln_engine *e)
 
 		if (!t->rule)
 			continue;
-		t->rule = t->name[0] != '\0' ? ln_policy_covers_name(e->policy, t->name)
-					     : ln_policy_covers_addr(e->policy, &t->remote.addr);
+		t->rule =
+		    t->name[0] != '\0'
+			? ln_policy_covers_name(e->policy, t->name, ln_engine_wall_s(e))
+			: ln_policy_covers_addr(e->policy, &t->remote.addr, ln_engine_wall_s(e));
 		if (!t->rule)
 			t->verdict = LN_VERDICT_UNEXPECTED;
 	}
