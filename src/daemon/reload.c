@@ -112,7 +112,7 @@ static void refuse(struct ln_watch *w, const char *why)
 }
 
 /* Whether the agent could have written this very file, or put it there. An access list may say
- * anything. */
+ * anything, and root can do anything. */
 static bool is_agents(const struct ln_watch *w, int fd, const struct stat *st)
 {
 	return st->st_uid == w->c.agent_uid || (st->st_mode & (S_IWGRP | S_IWOTH)) ||
@@ -131,7 +131,7 @@ static bool may_take(struct ln_watch *w, int fd, const struct stat *st, bool by_
 	if (!by_hand)
 		refuse(w, "the agent could have written it; SIGHUP to the process linnet-monitor "
 			  "takes it all the same, or make it a file that the agent cannot write");
-	else if (w->c.attach)
+	else if (w->c.attach && w->c.agent_uid != 0)
 		refuse(w, "the agent could have written it; make it a file that it cannot write");
 	else if (st->st_mode & S_IWOTH)
 		refuse(w, "everybody can write it; run chmod go-w on it");

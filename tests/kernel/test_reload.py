@@ -28,8 +28,9 @@ BROKEN = "agent_name: test_agent\nexpected_outbound: [\n"
 
 
 class Agent:
-    def __init__(self, start, options=()):
-        self.process = start.agent(PYTHON, "-uc", AGENT)
+    def __init__(self, start, user="nobody"):
+        self.process = start.agent("setpriv", f"--reuid={user}", "--clear-groups",
+                                   PYTHON, "-uc", AGENT)
         assert self.process.stdout.readline() == b"ready\n"
         self.pid = self.process.pid
 
@@ -105,7 +106,7 @@ def test_a_broken_file_is_refused_and_the_old_policy_stays(attached):
     put(path, BROKEN)
     refused = watch.wait_record(type="policy", taken=False)
     assert "error" in refused["reason"] and refused["rules"] == 1
-    watch.stderr.wait(lambda line: f"{path}:2:" in line)
+    watch.stderr.wait(lambda line: f"{path}:3:1: " in line)
     watch.stderr.wait(lambda line: "the old policy stays" in line)
     agent.connect()
     watch.tail.records.wait(lambda r: r["type"] == "flow-open" and not r["existing"]
@@ -126,6 +127,17 @@ def test_a_hangup_of_an_attach_reads_the_policy_again(attached):
     hang_up(watch)
     assert watch.wait_record(type="policy")["taken"] is True
     assert watch.process.poll() is None
+
+
+def test_what_a_root_agent_could_have_written_is_only_taken_by_hand(start):
+    agent = Agent(start, user="root")
+    path = start.policy(WEATHER_ONLY)
+    watch = start.attach(path, agent.pid)
+    watch.wait_record(type="flow-open")
+    put(path, BOTH)
+    assert "could have written it" in watch.wait_record(type="policy", taken=False)["reason"]
+    hang_up(watch)
+    assert watch.wait_record(type="policy", taken=True)["rules"] == 2
 
 
 def test_a_policy_that_is_gone_is_told(attached):
