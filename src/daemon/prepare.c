@@ -84,6 +84,7 @@ static int make_sensor(struct ln_watch *w, struct ln_error *err)
 	    .launcher = (uint32_t)getppid(),
 	    .deep = w->c.deep,
 	    .adopts = w->c.attach,
+	    .progress = ln_watch_limits_bytes(w->c.policy),
 	    .guard = w->c.guard,
 	};
 	return w->c.kind->make(&config, err, &w->sensor);

@@ -157,12 +157,25 @@ static bool knows_ports(const struct ln_policy *old, const struct ln_policy *new
 	return true;
 }
 
+bool ln_watch_limits_bytes(const struct ln_policy *policy)
+{
+	const struct ln_limit *limits;
+	size_t n = ln_policy_limits(policy, &limits);
+
+	for (size_t i = 0; i < n; i++)
+		if (limits[i].bytes_out)
+			return true;
+	return false;
+}
+
 static const char *cannot_follow(const struct ln_policy *old, const struct ln_policy *new)
 {
 	if (strcmp(ln_policy_agent_name(old), ln_policy_agent_name(new)) != 0)
 		return "it has another agent_name";
 	if (!knows_ports(old, new))
 		return "it has a resolver on a port that the watch was not started with";
+	if (ln_watch_limits_bytes(new) && !ln_watch_limits_bytes(old))
+		return "it limits bytes, which the watch was not started with";
 	return NULL;
 }
 

@@ -90,7 +90,9 @@ bool ln_watch_ask(uint64_t ticket, const char *const *names, size_t n, void *use
 /* Trusted are those of the policy, else those of the agent's resolv.conf. */
 void ln_watch_choose_resolvers(struct ln_watch *w, const struct ln_policy *policy);
 
-/* reload.c: as root, before the privileges go. */
+/* reload.c */
+bool ln_watch_limits_bytes(const struct ln_policy *policy);
+/* As root, before the privileges go. */
 void ln_watch_open_policy(struct ln_watch *w);
 
 /* inspect.c: remembers which file the log is, and what it holds by now. */

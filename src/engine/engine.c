@@ -17,7 +17,8 @@ static int copy_config(struct ln_engine *e, const struct ln_engine_config *confi
 	e->search = calloc(config->n_search + 1, sizeof(*e->search));
 	e->rule_hits = calloc(ln_policy_rules(config->policy) + 1, sizeof(*e->rule_hits));
 	if (!e->agent_name || !e->search || !e->rule_hits ||
-	    ln_engine_copy_resolvers(e, config->resolvers, config->n_resolvers) < 0)
+	    ln_engine_copy_resolvers(e, config->resolvers, config->n_resolvers) < 0 ||
+	    ln_limits_set_policy(e, config->policy) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->n_search; i++)
 		memcpy(e->search[e->n_search++], config->search[i], LN_NAME_MAX);
@@ -68,6 +69,7 @@ void ln_engine_free(struct ln_engine **engine)
 	ln_dns_streams_done(e);
 	ln_tunnels_done(e);
 	ln_bytes_done(e);
+	ln_limits_done(e);
 	ln_repeats_done(e);
 	ln_destinations_done(&e->destinations);
 	ln_tree_free(&e->tree);
@@ -313,6 +315,9 @@ void ln_engine_take(struct ln_engine *e, const struct ln_event *ev)
 		ln_dns_stream_end(e, ev);
 		ln_bytes_close(e, ev->flow.flow.id);
 		ln_flows_close(e, ev);
+		break;
+	case LN_EVENT_FLOW_PROGRESS:
+		ln_flows_progress(e, ev);
 		break;
 	case LN_EVENT_DNS:
 		take_dns(e, ev);

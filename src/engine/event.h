@@ -14,6 +14,7 @@ enum ln_event_kind {
 	LN_EVENT_EXIT,
 	LN_EVENT_FLOW_OPEN,
 	LN_EVENT_FLOW_CLOSE,
+	LN_EVENT_FLOW_PROGRESS, /* an open one, and what it has sent so far */
 	LN_EVENT_DNS,     /* one message, raw */
 	LN_EVENT_NAME,    /* evidence that linnet found: its own look-up, or /etc/hosts */
 	LN_EVENT_WIRE,    /* a flow's packets go elsewhere than it was named */
@@ -155,7 +156,7 @@ struct ln_event {
 		} exit;
 		struct {
 			struct ln_flow flow;
-			struct ln_flow_end end; /* FLOW_CLOSE only */
+			struct ln_flow_end end; /* FLOW_CLOSE, and its bytes in FLOW_PROGRESS */
 		} flow;
 		struct {
 			struct ln_flow flow; /* the socket that carried it; remote: the resolver */

@@ -25,6 +25,7 @@ enum ln_finding_kind {
 	LN_FINDING_TAMPER,
 	LN_FINDING_POLICY,  /* another policy was given while the watch runs: see policy */
 	LN_FINDING_VERDICT, /* an open flow has another verdict under it */
+	LN_FINDING_LIMIT,   /* more than the policy's limits admit: `flow` was the last straw */
 	LN_FINDING_LOST,
 	LN_FINDING_COUNT,
 };

@@ -15,6 +15,7 @@ struct ln_open_flow {
 	char *rule_name; /* owned; NULL by address */
 	struct ln_flow flow;
 	uint32_t agent, pid, tid;
+	uint64_t tx_bytes; /* as far as they were counted */
 	bool read;
 	bool routed;
 	UT_hash_handle hh;
@@ -161,6 +162,19 @@ void ln_flows_open(struct ln_engine *e, const struct ln_event *ev)
 		return;
 	tell_open(e, ev, &j);
 	remember(e, ev, &j);
+	ln_limits_open(e, ev, j.verdict, j.match.name);
+}
+
+void ln_flows_progress(struct ln_engine *e, const struct ln_event *ev)
+{
+	struct ln_open_flow *open = find(e, ev->flow.flow.id);
+	uint64_t sent = ev->flow.end.tx_bytes;
+
+	if (!open || sent <= open->tx_bytes)
+		return;
+	uint64_t more = sent - open->tx_bytes;
+	open->tx_bytes = sent;
+	ln_limits_bytes(e, ev, open->rule_name, more);
 }
 
 /* An open that was lost must not hide a violation: its close stands for both. */
@@ -185,6 +199,8 @@ void ln_flows_close(struct ln_engine *e, const struct ln_event *ev)
 	e->sum.tx_bytes += f.end->tx_bytes;
 	e->sum.rx_bytes += f.end->rx_bytes;
 	emit(e, &f, flow, &j);
+	uint64_t counted = open ? LN_MIN(open->tx_bytes, f.end->tx_bytes) : 0;
+	ln_limits_bytes(e, ev, j.match.name, f.end->tx_bytes - counted);
 	if (open)
 		forget(e, open);
 }

@@ -138,6 +138,8 @@ struct ln_engine {
 	size_t n_losses;
 	struct ln_tamper tampers[LN_TAMPERS_MAX];
 	struct ln_destinations destinations;
+	struct ln_limit_state *limit_states; /* owned; by limit */
+	struct ln_seen_place *seen_places;   /* owned */
 	uint64_t *rule_hits; /* owned; by rule id */
 	struct ln_engine_summary sum;
 
@@ -196,6 +198,8 @@ size_t ln_holds_flows(const struct ln_engine *e);
 /* flows.c */
 void ln_flows_open(struct ln_engine *e, const struct ln_event *ev);
 void ln_flows_close(struct ln_engine *e, const struct ln_event *ev);
+/* What an open flow has sent so far. */
+void ln_flows_progress(struct ln_engine *e, const struct ln_event *ev);
 void ln_flows_wire(struct ln_engine *e, const struct ln_event *ev);
 size_t ln_flows_count(const struct ln_engine *e);
 /* What is remembered of an open flow. */
@@ -236,6 +240,17 @@ enum ln_action ln_actions_plan(const struct ln_engine *e, const struct ln_findin
 			       const char **ret_why);
 /* Acts where the mode says so, and counts. One that has an action keeps it. */
 void ln_actions_take(struct ln_engine *e, struct ln_finding *f);
+
+/* limits.c */
+/* What was counted so far is for the old limits: it begins anew. -ENOMEM: the old ones stay. */
+int ln_limits_set_policy(struct ln_engine *e, const struct ln_policy *policy);
+/* A flow has opened; e->found has its names. `permitted_as`: NULL by address, or not. */
+void ln_limits_open(struct ln_engine *e, const struct ln_event *ev, enum ln_verdict verdict,
+		    const char *permitted_as);
+/* `n` more bytes have left by the flow of this event. */
+void ln_limits_bytes(struct ln_engine *e, const struct ln_event *ev, const char *permitted_as,
+		     uint64_t n);
+void ln_limits_done(struct ln_engine *e);
 
 /* reload.c */
 int ln_engine_copy_resolvers(struct ln_engine *e, const struct ln_endpoint *resolvers, size_t n);

@@ -102,7 +102,7 @@ int ln_engine_take_policy(struct ln_engine *e, const struct ln_policy *policy,
 	uint64_t *hits = calloc(n_rules + 1, sizeof(*hits));
 	struct ln_policy_news news = {.file = ln_policy_file(policy), .n_rules = n_rules};
 
-	if (!hits || ln_holds_set_policy(e, policy) < 0 ||
+	if (!hits || ln_holds_set_policy(e, policy) < 0 || ln_limits_set_policy(e, policy) < 0 ||
 	    ln_engine_copy_resolvers(e, resolvers, n_resolvers) < 0) {
 		free(hits);
 		return -ENOMEM;

@@ -20,6 +20,7 @@ const char *ln_event_kind_text(enum ln_event_kind k)
 	    [LN_EVENT_CLAIM] = "claim",
 	    [LN_EVENT_TAMPER] = "tamper",
 	    [LN_EVENT_LOOKED] = "looked",
+	    [LN_EVENT_FLOW_PROGRESS] = "flow-progress",
 	    [LN_EVENT_LOST] = "lost",
 	    [LN_EVENT_TICK] = "tick",
 	};
@@ -49,8 +50,9 @@ const char *ln_finding_kind_text(enum ln_finding_kind k)
 	    [LN_FINDING_NAME] = "name",           [LN_FINDING_PROCESS] = "process",
 	    [LN_FINDING_REPEATS] = "repeats",     [LN_FINDING_WIRE] = "wire",
 	    [LN_FINDING_POLICY] = "policy",       [LN_FINDING_VERDICT] = "flow-verdict",
-	    [LN_FINDING_CHANNEL] = "channel",     [LN_FINDING_CLAIM] = "claim",
-	    [LN_FINDING_TAMPER] = "tamper",       [LN_FINDING_LOST] = "lost",
+	    [LN_FINDING_LIMIT] = "limit",         [LN_FINDING_CHANNEL] = "channel",
+	    [LN_FINDING_CLAIM] = "claim",         [LN_FINDING_TAMPER] = "tamper",
+	    [LN_FINDING_LOST] = "lost",
 	};
 	_Static_assert(LN_ARRAY_SIZE(texts) == LN_FINDING_COUNT, "a text for each kind");
 

@@ -397,8 +397,9 @@ void ln_alert_add(struct ln_alert *a, const struct ln_finding *f)
 	    [LN_FINDING_FLOW_OPEN] = add_block,  [LN_FINDING_DNS_QUERY] = add_block,
 	    [LN_FINDING_DNS_ANSWER] = add_block, [LN_FINDING_WIRE] = add_block,
 	    [LN_FINDING_CHANNEL] = add_block,    [LN_FINDING_CLAIM] = add_block,
-	    [LN_FINDING_VERDICT] = add_block,    [LN_FINDING_TAMPER] = add_tamper,
-	    [LN_FINDING_REPEATS] = add_repeats,  [LN_FINDING_LOST] = add_lost,
+	    [LN_FINDING_VERDICT] = add_block,    [LN_FINDING_LIMIT] = add_block,
+	    [LN_FINDING_TAMPER] = add_tamper,    [LN_FINDING_REPEATS] = add_repeats,
+	    [LN_FINDING_LOST] = add_lost,
 	};
 
 	if (adders[f->kind])

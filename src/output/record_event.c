@@ -546,6 +546,9 @@ void ln_record_event(struct ln_buf *b, const struct ln_finding *f)
 	case LN_FINDING_CLAIM:
 		add_claim(b, f);
 		break;
+	case LN_FINDING_LIMIT:
+		add_flow(b, f);
+		break;
 	case LN_FINDING_VERDICT:
 		add_flow(b, f);
 		LN_JSON_KEY(b, "verdict_before");

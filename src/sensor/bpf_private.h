@@ -39,7 +39,8 @@ struct ln_bpf_adopted {
 
 /* Walks over all descriptors, see bpf_sweep.c. */
 struct ln_bpf_sweep {
-	struct bpf_link *tasks, *files, *seed, *held_back; /* owned; NULL: not to be had here */
+	/* Owned; NULL: not to be had here, or not wanted. */
+	struct bpf_link *tasks, *files, *seed, *held_back, *progress;
 	int timer_fd;                       /* owned; for an asked one that has to wait */
 	uint64_t next_ns;                   /* no periodic one before */
 	uint64_t ready_ns;                  /* no asked one before */

@@ -66,6 +66,10 @@ void ln_bpf_sweep_prepare(struct ln_bpf *b, const struct ln_sensor_config *c)
 			bpf_program__set_autoload(optional[i].prog, false);
 	if (!c->deep)
 		bpf_program__set_autoload(b->skel->progs.on_send, false);
+	if (!c->progress) {
+		bpf_program__set_autoload(b->skel->progs.on_progress, false);
+		bpf_map__set_autocreate(b->skel->maps.progress, false);
+	}
 	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_DEVICE, BPF_FUNC_get_current_pid_tgid,
 				    NULL) != 1)
 		bpf_program__set_autoload(b->skel->progs.on_device, false);
@@ -97,6 +101,11 @@ int ln_bpf_sweep_open(struct ln_bpf *b, const struct ln_sensor_config *c, struct
 		ln_bpf_add_fact(b, walks[i].name, *link, false, "%s",
 				*link ? "" : walks[i].without);
 	}
+	if (c->progress) {
+		s->progress = bpf_program__attach_iter(b->skel->progs.on_progress, NULL);
+		ln_bpf_add_fact(b, "sweep of open flows", s->progress, false, "%s",
+				s->progress ? "" : "limits on bytes count a flow when it ends");
+	}
 	r = protect(b, (uint32_t)getpid(), err);
 	return r < 0 ? r : protect(b, c->launcher, err);
 }
@@ -107,6 +116,7 @@ void ln_bpf_sweep_close(struct ln_bpf *b)
 
 	for (size_t i = 0; i < LN_ARRAY_SIZE(walks); i++)
 		bpf_link__destroy(*(struct bpf_link **)((char *)s + walks[i].link));
+	bpf_link__destroy(s->progress);
 	ln_closep(&s->timer_fd);
 	free(s->found);
 }
@@ -240,6 +250,10 @@ static int walk_all(struct ln_bpf *b, enum ln_abi_sweep what)
 		s->held_back_left = held_back != s->held_back_seen;
 		s->held_back_seen = held_back;
 		r = walk(s->held_back, 0, NULL, s);
+	}
+	if (r == 0 && s->progress) {
+		b->skel->bss->progress_left = LN_ABI_PROGRESS_MAX;
+		r = walk(s->progress, 0, NULL, s);
 	}
 	took_ns = cpu_ns() - began_ns;
 	now_ns = ln_clock_mono_ns();

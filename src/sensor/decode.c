@@ -319,6 +319,10 @@ int ln_decode(struct ln_decoder *d, const void *record, size_t len, struct ln_ev
 	case LN_ABI_FLOW_CLOSE:
 		r = decode_close(record, len, &ev);
 		break;
+	case LN_ABI_FLOW_PROGRESS:
+		r = decode_close(record, len, &ev);
+		ev.kind = LN_EVENT_FLOW_PROGRESS;
+		break;
 	case LN_ABI_DNS:
 		r = decode_dns(record, len, &ev);
 		break;

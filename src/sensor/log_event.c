@@ -299,6 +299,7 @@ void ln_log_events(struct ln_log_reader *r, const struct ln_log_record *rec)
 	case LN_FINDING_TAMPER:
 	case LN_FINDING_POLICY:
 	case LN_FINDING_VERDICT:
+	case LN_FINDING_LIMIT:
 	case LN_FINDING_LOST:
 	case LN_FINDING_COUNT:
 		break;

@@ -55,6 +55,7 @@ struct ln_sensor_config {
 	uint32_t launcher; /* a process of linnet's own besides this one; 0 none */
 	bool deep;         /* watch every send on the host too: dearer, see linnet(1) */
 	bool adopts;       /* adopt() will be called */
+	bool progress;     /* tell of open flows what they have sent, each second or so */
 	bool guard; /* with BPF LSM: refuse the tree's ptrace, kill and bpf on linnet itself */
 };
 
