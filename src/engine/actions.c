@@ -40,6 +40,8 @@ static const char *why_never(const struct ln_finding *f)
 		return "DNS answers are not refused";
 	if (f->kind == LN_FINDING_TAMPER)
 		return "Tampering is told, not refused";
+	if (f->kind == LN_FINDING_LIMIT)
+		return "Limits are told, not refused";
 	if (f->kind != LN_FINDING_CHANNEL)
 		return NULL;
 	if (f->channel->kind == LN_CHANNEL_LISTEN)
@@ -55,6 +57,8 @@ static const char *why_not_refused(const struct ln_finding *f)
 		return "it was read in bytes that were on their way";
 	if (f->kind == LN_FINDING_WIRE)
 		return "it was seen in packets that were on their way";
+	if (f->kind == LN_FINDING_VERDICT)
+		return "it was open before the policy changed";
 	if (f->kind == LN_FINDING_CHANNEL && f->channel->existing)
 		return "it was there before the watch began";
 	if (f->kind == LN_FINDING_CHANNEL || !f->flow)

@@ -102,7 +102,7 @@ static void tell_violation(struct ln_engine *e, struct ln_finding *f, const stru
 {
 	const struct ln_flow *flow = f->flow;
 
-	if (f->kind == LN_FINDING_VERDICT)
+	if (f->kind == LN_FINDING_VERDICT && !f->rule)
 		f->reason = LN_REASON_RELOADED;
 	else if (f->verdict != LN_VERDICT_UNEXPECTED)
 		f->reason = flow->received ? LN_REASON_RECEIVED
