@@ -100,7 +100,7 @@ static void tell(struct ln_engine *e, const struct ln_event *ev, const struct ln
 	f.flow = &ev->flow.flow;
 	f.title = title;
 	f.verdict = LN_VERDICT_UNEXPECTED;
-	f.reason = f.subject = ln_buf_text(&e->subject);
+	f.reason = ln_buf_text(&e->subject);
 	f.names = e->found;
 	f.n_names = e->n_found;
 	e->sum.violations++;

@@ -186,8 +186,8 @@ int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err)
 	bpf_object__for_each_map (map, b->skel->obj) {
 		/* A map with a lock in it cannot be frozen. Ours are memory of sockets, which only
 		 * who has the socket can reach. */
-		if (!stays_open(b, map) && bpf_map_freeze(bpf_map__fd(map)) < 0 &&
-		    errno != ENOTSUPP)
+		if (bpf_map__fd(map) >= 0 && !stays_open(b, map) &&
+		    bpf_map_freeze(bpf_map__fd(map)) < 0 && errno != ENOTSUPP)
 			return ln_error_set(err, errno, "cannot freeze the map %s: %s",
 					    bpf_map__name(map), strerror(errno));
 	}

@@ -31,7 +31,7 @@ def test_an_open_flow_that_carries_too_much(start, script):
     assert "120000 bytes sent within 3600 s" in alert["Rule Matched"]
     assert f"{OTHER}:" in alert["Destination"]
     assert not watch.of("flow-close")
-    assert watch.of("limit")[0]["verdict"] == "unexpected"
+    assert watch.wait_record(type="limit")["verdict"] == "unexpected"
     watch.process.stdin.close()
     assert watch.wait() == 0
     assert len(watch.alerts.list) == 1

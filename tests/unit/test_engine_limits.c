@@ -36,7 +36,7 @@ static void progress(struct fixture *f, const struct ln_flow *flow, uint64_t byt
 
 static void test_an_expected_place_that_carries_too_much(void **state)
 {
-	struct fixture *f = start_limited("  - {bytes_out: \"1000\", period: 1h}\n");
+	struct fixture *f = start_limited("  - {bytes_out: 1000B, period: 1h}\n");
 	struct ln_flow flow = nth_flow(1);
 
 	open_flow(f, &flow);
@@ -57,7 +57,7 @@ static void test_an_expected_place_that_carries_too_much(void **state)
 /* What progress has told already does not count again at the end. */
 static void test_the_end_of_a_flow_counts_the_rest(void **state)
 {
-	struct fixture *f = start_limited("  - {bytes_out: \"1000\", period: 1h}\n");
+	struct fixture *f = start_limited("  - {bytes_out: 1000B, period: 1h}\n");
 	struct ln_flow flow = nth_flow(1), other = nth_flow(2);
 
 	open_flow(f, &flow);
@@ -72,7 +72,7 @@ static void test_the_end_of_a_flow_counts_the_rest(void **state)
 
 static void test_a_period_later_it_is_forgotten(void **state)
 {
-	struct fixture *f = start_limited("  - {bytes_out: \"1000\", period: 16s}\n");
+	struct fixture *f = start_limited("  - {bytes_out: 1000B, period: 16s}\n");
 	struct ln_flow flow = nth_flow(1);
 
 	open_flow(f, &flow);
@@ -89,8 +89,8 @@ static void test_a_period_later_it_is_forgotten(void **state)
 
 static void test_a_limit_is_for_its_destination(void **state)
 {
-	struct fixture *f = start_limited(
-	    "  - {destination: \"*.example.com\", bytes_out: \"1000\", period: 1h}\n");
+	struct fixture *f =
+	    start_limited("  - {destination: \"*.example.com\", bytes_out: 1000B, period: 1h}\n");
 	struct ln_flow other = nth_flow(1);
 	struct ln_flow named = make_flow(99, "203.0.113.10:443", IPPROTO_TCP);
 	static const uint8_t addr[4] = {203, 0, 113, 10};
@@ -149,7 +149,7 @@ static void test_a_name_of_many_addresses_is_one_destination(void **state)
 static void test_what_stays_inside_does_not_count(void **state)
 {
 	struct fixture *f =
-	    start_limited("  - {bytes_out: \"10\", new_destinations: 1, period: 1h}\n");
+	    start_limited("  - {bytes_out: 10B, new_destinations: 1, period: 1h}\n");
 	struct ln_flow flow = make_flow(7, "127.0.0.1:80", IPPROTO_TCP);
 
 	flow.same_tree = true;
