@@ -15,16 +15,16 @@ enum ln_event_kind {
 	LN_EVENT_FLOW_OPEN,
 	LN_EVENT_FLOW_CLOSE,
 	LN_EVENT_FLOW_PROGRESS, /* an open one, and what it has sent so far */
-	LN_EVENT_DNS,     /* one message, raw */
-	LN_EVENT_NAME,    /* evidence that linnet found: its own look-up, or /etc/hosts */
-	LN_EVENT_WIRE,    /* a flow's packets go elsewhere than it was named */
-	LN_EVENT_CHANNEL, /* a way out that is no flow, or its preparation */
-	LN_EVENT_CGROUP,  /* the path of a cgroup in which the tree is */
-	LN_EVENT_BYTES,   /* what a flow carries */
-	LN_EVENT_CLAIM,   /* what a flow's bytes said, read before: from a log */
-	LN_EVENT_TAMPER,  /* somebody touched linnet itself */
-	LN_EVENT_LOOKED,  /* linnet's own look-ups for one ticket are through, see ln_engine_config
-			   */
+	LN_EVENT_DNS,           /* one message, raw */
+	LN_EVENT_NAME,          /* evidence that linnet found: its own look-up, or /etc/hosts */
+	LN_EVENT_WIRE,          /* a flow's packets go elsewhere than it was named */
+	LN_EVENT_CHANNEL,       /* a way out that is no flow, or its preparation */
+	LN_EVENT_CGROUP,        /* the path of a cgroup in which the tree is */
+	LN_EVENT_BYTES,         /* what a flow carries */
+	LN_EVENT_CLAIM,         /* what a flow's bytes said, read before: from a log */
+	LN_EVENT_TAMPER,        /* somebody touched linnet itself */
+	LN_EVENT_LOOKED, /* linnet's own look-ups for one ticket are through, see ln_engine_config
+			  */
 	LN_EVENT_LOST,
 	LN_EVENT_TICK, /* the time only: nothing happened */
 	LN_EVENT_COUNT,

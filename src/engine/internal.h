@@ -140,7 +140,7 @@ struct ln_engine {
 	struct ln_destinations destinations;
 	struct ln_limit_state *limit_states; /* owned; by limit */
 	struct ln_seen_place *seen_places;   /* owned */
-	uint64_t *rule_hits; /* owned; by rule id */
+	uint64_t *rule_hits;                 /* owned; by rule id */
 	struct ln_engine_summary sum;
 
 	/* Reused from event to event. */
