@@ -28,7 +28,7 @@
 #define LN_ABI_FIRST_PACKETS  4         /* of what a UDP flow sends, when they look like QUIC */
 #define LN_ABI_STREAM_BYTES   (1 << 20) /* DNS over TCP, each direction */
 #define LN_ABI_STREAM_RECORDS 32768
-#define LN_ABI_PROGRESS_MAX  1024 /* open flows that are told of in one walk */
+#define LN_ABI_PROGRESS_MAX   1024 /* open flows that are told of in one walk */
 #define LN_ABI_STRANGERS_MAX  8    /* DNS answers of strangers to one socket */
 #define LN_ABI_COVER_MAX      16   /* cgroups on which packets are seen */
 #define LN_ABI_CGROUP_MAX     1024 /* path components of a cgroup, leaf first, NUL after each */
