@@ -36,6 +36,16 @@
 #define LN_ABI_COMM_MAX       16
 #define LN_ABI_LINEAGE_MAX    65536 /* processes whose parent went during adoption */
 
+/* What block mode decides by. */
+#define LN_ABI_PORT_RANGES    7     /* in one piece of a set */
+#define LN_ABI_PORT_PIECES    64    /* of one set */
+#define LN_ABI_RESOLVERS_MAX  64    /* trusted ones */
+#define LN_ABI_PERMITS_MAX    65536 /* addresses that names permit */
+#define LN_ABI_PERMIT_SLOTS   4     /* sets of ports that names permit at one address */
+#define LN_ABI_QUESTIONS_MAX  4096  /* DNS questions without an answer */
+#define LN_ABI_QUESTION_BYTES 264   /* a name of full length, type and class; whole words */
+#define LN_ABI_CUTS_MAX       65536 /* sockets that may send no more */
+
 #define LN_ABI_LISTENERS_MAX    4096 /* of the trees, as members of a SO_REUSEPORT group */
 #define LN_ABI_TREE_CLIENTS_MAX 4096 /* loopback connections between connect and accept */
 
@@ -72,6 +82,7 @@ enum ln_abi_lost {
 	LN_ABI_LOST_LINEAGE,  /* adoption: a family too large or too deep, a child is not watched */
 	LN_ABI_LOST_BYTES,    /* what a flow says: too much, or not to be read */
 	LN_ABI_LOST_STRANGERS, /* more DNS answers of strangers than are told */
+	LN_ABI_LOST_PERMITS,   /* block mode: what a name permits was not kept */
 	LN_ABI_LOST_COUNT,
 };
 
@@ -141,14 +152,16 @@ struct ln_abi_exit {
 };
 _Static_assert(sizeof(struct ln_abi_exit) == 32, "abi");
 
-#define LN_ABI_FLOW_EXISTING  0x0001 /* was open before the watch began */
-#define LN_ABI_FLOW_SAME_TREE 0x0002 /* loopback, and the listener belongs to the same agent */
-#define LN_ABI_FLOW_MPTCP     0x0004
-#define LN_ABI_FLOW_UNCOUNTED 0x0008 /* no egress hook covers this socket: bytes unknown */
-#define LN_ABI_FLOW_EVICTED   0x0010 /* close: only the counting ended, see LN_ABI_UDP_SLOTS */
-#define LN_ABI_FLOW_RECEIVED  0x0020 /* the socket was made outside the tree; `other`: its maker */
-#define LN_ABI_FLOW_PASSED    0x0040 /* made by the tree, used by `other`, which is outside */
-#define LN_ABI_FLOW_INBOUND   0x0080 /* the other side began it */
+#define LN_ABI_FLOW_EXISTING     0x0001 /* was open before the watch began */
+#define LN_ABI_FLOW_SAME_TREE    0x0002 /* loopback, and the listener belongs to the same agent */
+#define LN_ABI_FLOW_MPTCP        0x0004
+#define LN_ABI_FLOW_UNCOUNTED    0x0008 /* no egress hook covers this socket: bytes unknown */
+#define LN_ABI_FLOW_EVICTED      0x0010 /* close: only the counting ended, see LN_ABI_UDP_SLOTS */
+#define LN_ABI_FLOW_RECEIVED     0x0020 /* the socket was made outside the tree; `other`: its maker */
+#define LN_ABI_FLOW_PASSED       0x0040 /* made by the tree, used by `other`, which is outside */
+#define LN_ABI_FLOW_INBOUND      0x0080 /* the other side began it */
+#define LN_ABI_FLOW_REFUSED      0x0100 /* block mode did not let it happen */
+#define LN_ABI_FLOW_WOULD_REFUSE 0x0200 /* dry run: block mode would not */
 
 enum ln_abi_outcome {
 	LN_ABI_OUTCOME_NONE,      /* UDP: nothing to tell */
@@ -158,6 +171,7 @@ enum ln_abi_outcome {
 	LN_ABI_OUTCOME_RESET,       /* was established, then reset by the peer */
 	LN_ABI_OUTCOME_UNREACHABLE, /* no route, or an ICMP error */
 	LN_ABI_OUTCOME_ABORTED,     /* given up by the agent before it was established */
+	LN_ABI_OUTCOME_BLOCKED,     /* LN_ABI_FLOW_REFUSED */
 	LN_ABI_OUTCOME_COUNT,
 };
 
@@ -220,12 +234,13 @@ enum ln_abi_channel {
 	LN_ABI_CHANNEL_COUNT,
 };
 
-#define LN_ABI_CHANNEL_OWN_NS    0x1  /* PRIVILEGE: in a user namespace that the tree made */
-#define LN_ABI_CHANNEL_SAME_TREE 0x2  /* UNIX_SOCKET: the listener belongs to the same agent */
-#define LN_ABI_CHANNEL_ABSTRACT  0x4  /* UNIX_SOCKET: path starts after the NUL */
-#define LN_ABI_CHANNEL_REFUSED   0x8  /* the guard did not let it happen */
-#define LN_ABI_CHANNEL_EXISTING  0x10 /* was there before the watch began */
-#define LN_ABI_CHANNEL_READ      0x20 /* PRIVILEGE: the system call can only look */
+#define LN_ABI_CHANNEL_OWN_NS       0x1  /* PRIVILEGE: in a user namespace that the tree made */
+#define LN_ABI_CHANNEL_SAME_TREE    0x2  /* UNIX_SOCKET: the listener belongs to the same agent */
+#define LN_ABI_CHANNEL_ABSTRACT     0x4  /* UNIX_SOCKET: path starts after the NUL */
+#define LN_ABI_CHANNEL_REFUSED      0x8  /* the guard, or block mode, did not let it happen */
+#define LN_ABI_CHANNEL_EXISTING     0x10 /* was there before the watch began */
+#define LN_ABI_CHANNEL_READ         0x20 /* PRIVILEGE: the system call can only look */
+#define LN_ABI_CHANNEL_WOULD_REFUSE 0x40 /* dry run: block mode would not have let it happen */
 
 struct ln_abi_channel_event {
 	struct ln_abi_header h;
@@ -345,6 +360,61 @@ _Static_assert(sizeof(struct ln_abi_dest) == 24, "abi");
 
 struct ln_abi_verdict {
 	__u64 until_ns; /* no wake-up before this time */
+};
+
+/* Block mode. A set of ports is a chain of pieces; the first range that fits decides. Piece 0 is
+ * the empty set. */
+struct ln_abi_port_range {
+	__u16 first, last;
+	__u8 proto; /* 0: any */
+	__u8 deny;
+	__u16 pad;
+};
+
+struct ln_abi_port_piece {
+	__u32 n;
+	__u32 next; /* 0: the last one */
+	struct ln_abi_port_range ranges[LN_ABI_PORT_RANGES];
+};
+_Static_assert(sizeof(struct ln_abi_port_piece) == 64, "abi");
+
+struct ln_abi_host {
+	__u32 family;
+	__u8 addr[16];
+};
+
+/* Key of a trie: the family counts as the first 32 bits. */
+struct ln_abi_network {
+	__u32 prefix_len;
+	struct ln_abi_host host;
+};
+
+/* Key of a name: SipHash-1-3 of the hash of what follows its first label (8 bytes, little endian; 0
+ * for the last label) and of that label in lower case, backwards. Value: sets of ports. */
+struct ln_abi_name_rule {
+	__u32 whole; /* of this very name */
+	__u32 below; /* of all below it */
+};
+
+struct ln_abi_resolver {
+	__u32 family;
+	__u16 port;
+	__u16 pad;
+	__u8 addr[16];
+};
+
+/* What names permit at an address. A slot has when it ends in its upper 40 bits, in units of 2^20
+ * ns, and a set of ports in the lower 24; 0: free. */
+#define LN_ABI_SLOT_SET_BITS  24
+#define LN_ABI_SLOT_TIME_BITS 20
+struct ln_abi_permit_key {
+	__u32 agent;
+	struct ln_abi_host host;
+};
+_Static_assert(sizeof(struct ln_abi_permit_key) == 24, "abi");
+
+struct ln_abi_permit {
+	__u64 slots[LN_ABI_PERMIT_SLOTS];
 };
 
 #endif

@@ -8,7 +8,6 @@
 #define QUIC_TYPE_MASK 0x30
 #define QUIC_INITIAL   0x00
 #define QUIC_INITIAL2  0x10
-#define QUIC_TOLD      (LN_ABI_FIRST_PACKETS + 1) /* in a slot: that there were more is told */
 
 #define PIECES_MAX 16 /* of one packet: 64 KiB */
 /* A segment that comes in further ahead than this is none that the kernel will take. */
@@ -102,26 +101,6 @@ __noinline int tell_cut(const struct piece *p)
 	ev->len = 0;
 	emit_submit(ev, p->urgent);
 	return 0;
-}
-
-/* A copy of the slot of this datagram's other side; its counter of QUIC packets becomes higher by
- * `packets`. False: there is none. */
-static __always_inline bool slot_copy(struct udp_flows *u, const struct ln_abi_flow *dest, bool out,
-				      __u32 packets, struct udp_slot *ret)
-{
-	struct udp_slot *slot;
-	int at;
-
-	bpf_spin_lock(&u->lock);
-	at = out ? slot_find_wire(u, dest) : slot_find(u, dest);
-	if (at >= 0) {
-		slot = &u->slots[at & (LN_ABI_UDP_SLOTS - 1)];
-		__builtin_memcpy(ret, slot, sizeof(*ret));
-		packets += slot->quic;
-		slot->quic = packets < QUIC_TOLD ? packets : QUIC_TOLD;
-	}
-	bpf_spin_unlock(&u->lock);
-	return at >= 0;
 }
 
 /* The message is `len` bytes at m->at, and what does not fit is not told. */

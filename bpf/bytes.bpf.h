@@ -36,6 +36,28 @@ static __always_inline bool has_payload(struct __sk_buff *skb)
 	return true;
 }
 
+#define QUIC_TOLD (LN_ABI_FIRST_PACKETS + 1) /* in a slot: that there were more is told */
+
+/* A copy of the slot of this datagram's other side; its counter of QUIC packets becomes higher by
+ * `packets`. False: there is none. */
+static __always_inline bool slot_copy(struct udp_flows *u, const struct ln_abi_flow *dest, bool out,
+				      __u32 packets, struct udp_slot *ret)
+{
+	struct udp_slot *slot;
+	int at;
+
+	bpf_spin_lock(&u->lock);
+	at = out ? slot_find_wire(u, dest) : slot_find(u, dest);
+	if (at >= 0) {
+		slot = &u->slots[at & (LN_ABI_UDP_SLOTS - 1)];
+		__builtin_memcpy(ret, slot, sizeof(*ret));
+		packets += slot->quic;
+		slot->quic = packets < QUIC_TOLD ? packets : QUIC_TOLD;
+	}
+	bpf_spin_unlock(&u->lock);
+	return at >= 0;
+}
+
 static __always_inline bool peer_is_dns(struct bpf_sock *sk)
 {
 	__u16 port = sk->dst_port;

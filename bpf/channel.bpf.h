@@ -42,6 +42,14 @@ static __always_inline struct ln_abi_channel_event *channel_begin(enum ln_abi_ch
 	return ev;
 }
 
+/* Of what block mode refuses. */
+static __always_inline __u16 block_flags(void)
+{
+	if (!cfg_blocks)
+		return 0;
+	return cfg_dry_run ? LN_ABI_CHANNEL_WOULD_REFUSE : LN_ABI_CHANNEL_REFUSED;
+}
+
 static __always_inline void announce(__u32 agent, enum ln_abi_channel channel, __u32 family)
 {
 	struct announced_key key = {.agent = agent, .channel = channel, .family = family};

@@ -2,9 +2,10 @@
 /* Where the tree names a destination: connect and sendmsg, at the cgroup root, in the context of
  * the caller (io_uring workers included: they share its thread group). Fast Open and MPTCP come
  * through connect too. An untracked process pays one look-up, and one read that shows whether its
- * socket is the tree's. None of these ever refuses. */
+ * socket is the tree's. None of these ever refuses but in block mode, where it is told. */
 #include "inject.bpf.h"
 #include "listen.bpf.h"
+#include "permit.bpf.h"
 
 static __always_inline bool is_stranger(const struct caller *who)
 {
@@ -59,15 +60,22 @@ static __always_inline struct ln_abi_party *stranger(const struct caller *who,
 /* A UDP flow of a socket that has no room for its memory: told each time, without an end. The agent
  * can bring that about: control data and filters are charged to the same account
  * (net.core.optmem_max). */
-static __always_inline void tell_lone(struct bpf_sock_addr *ctx, const struct caller *who,
-				      struct ln_abi_flow *dest)
+static __always_inline int tell_lone(struct bpf_sock_addr *ctx, const struct caller *who,
+				     struct ln_abi_flow *dest)
 {
+	__u64 now_ns = bpf_ktime_get_ns();
 	struct ln_abi_party other;
+	bool refused;
 
 	dest->id = flow_id(bpf_get_socket_cookie(ctx), 0);
 	dest->netns = bpf_get_netns_cookie(ctx);
 	dest->flags |= LN_ABI_FLOW_UNCOUNTED;
-	tell_open(who, dest, stranger(who, &other), bpf_ktime_get_ns());
+	refused = refuse(dest, who->owner.agent);
+	tell_open(who, dest, stranger(who, &other), now_ns);
+	if (!refused)
+		return ALLOW;
+	tell_refused(&who->owner, dest, now_ns);
+	return REFUSE;
 }
 
 /* The destination, by global functions: what they fill in is unknown to the verifier, which then
@@ -118,10 +126,12 @@ static __always_inline struct sock_state *mptcp_state(struct bpf_sock *sk)
 }
 
 /* One more path of a connection that is open: to an address that the peer announced, or from one
- * more of our own. Connected by a worker of the kernel, or by who manages the paths. */
+ * more of our own. Connected by a worker of the kernel, or by who manages the paths. A flag in
+ * `dest` says whether it is refused. */
 static __always_inline bool tell_subflow(const struct sock_state *parent, __u64 cookie,
-					 const struct ln_abi_flow *dest)
+					 struct ln_abi_flow *dest)
 {
+	const __u16 refusals = LN_ABI_FLOW_REFUSED | LN_ABI_FLOW_WOULD_REFUSE;
 	const struct tcp_flow *f;
 	__u64 first = parent->subflow;
 	struct place wire = {};
@@ -132,7 +142,9 @@ static __always_inline bool tell_subflow(const struct sock_state *parent, __u64 
 	if (!f || !f->open)
 		return false;
 	place_set(&wire, dest);
-	tell_wire(&f->owner, &f->flow, &wire, LN_ABI_WIRE_SUBFLOW);
+	dest->netns = f->flow.netns;
+	refuse(dest, f->owner.agent);
+	tell_wire(&f->owner, &f->flow, &wire, LN_ABI_WIRE_SUBFLOW, dest->flags & refusals);
 	return true;
 }
 
@@ -170,20 +182,20 @@ static __always_inline struct tcp_flow *tcp_entry(struct bpf_sock_addr *ctx, __u
 	return f;
 }
 
-static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, struct caller *who,
-					struct ln_abi_flow *dest)
+static __always_inline int tcp_connect(struct bpf_sock_addr *ctx, struct caller *who,
+				       struct ln_abi_flow *dest)
 {
 	__u64 cookie = bpf_get_socket_cookie(ctx), now_ns = bpf_ktime_get_ns();
 	struct ln_abi_party other;
 	struct sock_state *parent;
 	struct tcp_flow *f;
-	bool known = false;
+	bool known = false, refused;
 
 	if (ctx->sk && is_mptcp(bpf_skc_to_tcp_sock(ctx->sk))) {
 		dest->flags |= LN_ABI_FLOW_MPTCP;
 		parent = mptcp_state(ctx->sk);
 		if (parent && tell_subflow(parent, cookie, dest))
-			return;
+			return cfg_blocks && dest->flags & LN_ABI_FLOW_REFUSED ? REFUSE : ALLOW;
 		if (parent)
 			parent->subflow = cookie;
 		known = parent || !cfg_has_mptcp_sock;
@@ -194,11 +206,14 @@ static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, struct caller
 	dest->netns = bpf_get_netns_cookie(ctx);
 	if (connect_listener(ctx, who->owner.agent, dest, &who->listener))
 		dest->flags |= LN_ABI_FLOW_SAME_TREE;
+	refused = refuse(dest, who->owner.agent);
 	if (!f) {
 		dest->id = flow_id(cookie, 0);
 		dest->flags |= LN_ABI_FLOW_UNCOUNTED;
 		tell_open(who, dest, stranger(who, &other), now_ns);
-		return;
+		if (refused)
+			tell_refused(&who->owner, dest, now_ns);
+		return refused ? REFUSE : ALLOW;
 	}
 	dest->id = flow_id(cookie, ++f->generation);
 	f->owner = who->owner;
@@ -207,8 +222,11 @@ static __always_inline void tcp_connect(struct bpf_sock_addr *ctx, struct caller
 	f->wire.key = 0;
 	__builtin_memset(f->streams, 0, sizeof(f->streams));
 	f->received = f->turns = 0;
-	f->open = 1;
+	f->open = !refused;
 	tell_open(who, dest, stranger(who, &other), now_ns);
+	if (refused)
+		tell_refused(&f->owner, &f->flow, now_ns);
+	return refused ? REFUSE : ALLOW;
 }
 
 /* Nothing leaves yet, and often nothing ever will: getaddrinfo(3) connects a UDP socket to each
@@ -233,26 +251,34 @@ static __always_inline void udp_connect(struct bpf_sock_addr *ctx, struct sock_s
 	bpf_spin_unlock(&u->lock);
 }
 
-/* Opens the flow of a datagram with a named destination, once. */
-static __always_inline void udp_named(struct bpf_sock_addr *ctx, struct sock_state *s,
-				      struct caller *who, struct ln_abi_flow *dest)
+/* Opens the flow of a datagram with a named destination, once. What is refused is asked about each
+ * time, and becomes another flow when it is permitted. */
+static __always_inline int udp_named(struct bpf_sock_addr *ctx, struct sock_state *s,
+				     struct caller *who, struct ln_abi_flow *dest)
 {
+	enum slot_state slot;
 	struct ln_abi_party other;
 	struct udp_flows *u;
+	bool refused;
 
 	u = bpf_sk_storage_get(&udp_flows, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!u) {
 		count_lost(LN_ABI_LOST_SOCKETS);
-		tell_roomless(s, who, dest, stranger(who, &other));
-		return;
+		return tell_lone(ctx, who, dest);
 	}
-	if (slot_name(u, dest))
-		return;
+	slot = slot_name(u, dest);
+	if (slot == SLOT_OPEN)
+		return ALLOW;
 	if (listener_is_ours(ctx, s->owner.agent, dest, &who->listener))
 		dest->flags |= LN_ABI_FLOW_SAME_TREE;
 	if (!socket_is_covered(ctx->sk))
 		s->uncounted = 1;
-	slot_open(s, u, who, dest, stranger(who, &other), bpf_ktime_get_ns());
+	dest->netns = s->netns;
+	refused = refuse(dest, s->owner.agent);
+	if (slot == SLOT_REFUSED && refused)
+		return REFUSE;
+	slot_open(s, u, who, dest, stranger(who, &other), bpf_ktime_get_ns(), slot == SLOT_REFUSED);
+	return refused ? REFUSE : ALLOW;
 }
 
 /* The owner of the socket, which the caller, a stranger, uses. A TCP socket that nobody asked for
@@ -331,19 +357,15 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, __u8 family
 	if (!find_caller(ctx, &who))
 		return ALLOW;
 	named_dest(ctx, &dest, family);
-	if (ctx->protocol == IPPROTO_TCP) {
-		tcp_connect(ctx, &who, &dest);
-		return ALLOW;
-	}
+	if (ctx->protocol == IPPROTO_TCP)
+		return tcp_connect(ctx, &who, &dest);
 	s = own_socket(ctx, &who);
-	if (!s) {
-		tell_lone(ctx, &who, &dest);
-		return ALLOW;
-	}
+	if (!s)
+		return tell_lone(ctx, &who, &dest);
 	udp_connect(ctx, s, &who);
 	/* No egress hook will see its datagrams: better early than never. */
 	if (s->uncounted)
-		udp_named(ctx, s, &who, &dest);
+		return udp_named(ctx, s, &who, &dest);
 	return ALLOW;
 }
 
@@ -358,11 +380,7 @@ static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, __u8 family
 		return ALLOW;
 	named_dest(ctx, &dest, family);
 	s = own_socket(ctx, &who);
-	if (s)
-		udp_named(ctx, s, &who, &dest);
-	else
-		tell_lone(ctx, &who, &dest);
-	return ALLOW;
+	return s ? udp_named(ctx, s, &who, &dest) : tell_lone(ctx, &who, &dest);
 }
 
 SEC("cgroup/connect4")

@@ -39,7 +39,8 @@ static __always_inline bool is_dns_port(__u16 port)
 	return false;
 }
 
-#define ALLOW 1
+#define ALLOW  1
+#define REFUSE 0
 
 static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
 {
@@ -215,9 +216,10 @@ static __always_inline void flow_set_place(struct ln_abi_flow *flow, const struc
 	__builtin_memcpy(flow->remote, place->addr, 16);
 }
 
-/* The packets of `flow` go to `wire`. Its owner is known by the socket alone. */
+/* The packets of `flow` go to `wire`. Its owner is known by the socket alone. `flags`: whether that
+ * is refused. */
 static __always_inline void tell_wire(const struct owner *o, const struct ln_abi_flow *flow,
-				      const struct place *wire, enum ln_abi_wire why)
+				      const struct place *wire, enum ln_abi_wire why, __u16 flags)
 {
 	__u64 now_ns = bpf_ktime_get_ns();
 	struct ln_abi_flow_wire *ev;
@@ -231,6 +233,7 @@ static __always_inline void tell_wire(const struct owner *o, const struct ln_abi
 		return;
 	fill_header(&ev->h, LN_ABI_FLOW_WIRE, o->agent, now_ns, o->pid, o->tid);
 	ev->flow = *flow;
+	ev->flow.flags |= flags;
 	__builtin_memcpy(ev->wire, wire->addr, sizeof(ev->wire));
 	ev->wire_port = to.remote_port;
 	ev->wire_family = to.family;
@@ -318,6 +321,8 @@ static __always_inline void flow_from_slot(struct ln_abi_flow *flow, const struc
 		flow->flags |= LN_ABI_FLOW_SAME_TREE;
 	if (s->uncounted)
 		flow->flags |= LN_ABI_FLOW_UNCOUNTED;
+	if (cfg_blocks && slot->refused)
+		flow->flags |= LN_ABI_FLOW_REFUSED;
 }
 
 static __always_inline void fill_slot_close(struct ln_abi_flow_close *ev,
@@ -332,7 +337,7 @@ static __always_inline void fill_slot_close(struct ln_abi_flow_close *ev,
 	ev->rx_bytes = slot->rx_bytes;
 	ev->tx_packets = slot->tx_packets;
 	ev->rx_packets = slot->rx_packets;
-	ev->outcome = LN_ABI_OUTCOME_NONE;
+	ev->outcome = cfg_blocks && slot->refused ? LN_ABI_OUTCOME_BLOCKED : LN_ABI_OUTCOME_NONE;
 	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
 }
 
@@ -380,10 +385,14 @@ static __always_inline int slot_find_wire(struct udp_flows *u, const struct ln_a
 	return -1;
 }
 
+enum slot_state { SLOT_NONE, SLOT_OPEN, SLOT_REFUSED };
+
 /* Whether there is a slot for what this thread names now; egress will know what it named. */
-static __always_inline bool slot_name(struct udp_flows *u, const struct ln_abi_flow *dest)
+static __always_inline enum slot_state slot_name(struct udp_flows *u,
+						 const struct ln_abi_flow *dest)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
+	bool refused = false;
 	int at;
 
 	bpf_spin_lock(&u->lock);
@@ -391,24 +400,38 @@ static __always_inline bool slot_name(struct udp_flows *u, const struct ln_abi_f
 	u->named_once = 1;
 	place_set(&u->named, dest);
 	at = slot_find(u, dest);
+	if (cfg_blocks && at >= 0)
+		refused = u->slots[at & (LN_ABI_UDP_SLOTS - 1)].refused;
 	bpf_spin_unlock(&u->lock);
-	return at >= 0;
+	if (at < 0)
+		return SLOT_NONE;
+	return refused ? SLOT_REFUSED : SLOT_OPEN;
+}
+
+/* The slot of a destination that is refused. */
+static __always_inline int slot_find_refused(struct udp_flows *u, const struct ln_abi_flow *dest)
+{
+	int at = slot_find(u, dest);
+
+	return at >= 0 && u->slots[at & (LN_ABI_UDP_SLOTS - 1)].refused ? at : -1;
 }
 
 /* A new flow: takes the next slot, closing what was in it, and tells the opening; unless another
- * thread has just done so. What closes is told first, and its record is there before the lock. */
+ * thread has just done so. What closes is told first, and its record is there before the lock.
+ * `again`: what was refused is permitted by now, and takes its own slot. */
 static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 				      const struct caller *who, struct ln_abi_flow *dest,
-				      const struct ln_abi_party *other, __u64 now_ns)
+				      const struct ln_abi_party *other, __u64 now_ns, bool again)
 {
 	struct ln_abi_flow_close *closing = 0;
 	bool evicted = false, missed = false;
 	struct udp_slot *slot;
 	__u32 reserved = 0;
+	int at;
 
 	/* A number says whether there is a record: older verifiers (6.1) do not know a second time
 	 * that the pointer is none or not, and then miss the release. */
-	if (u->slots[u->next & (LN_ABI_UDP_SLOTS - 1)].id) {
+	if ((cfg_blocks && again) || u->slots[u->next & (LN_ABI_UDP_SLOTS - 1)].id) {
 		closing = bpf_ringbuf_reserve(&events, sizeof(*closing), 0);
 		if (closing)
 			reserved = 1;
@@ -423,11 +446,13 @@ static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 	if (s->uncounted)
 		dest->flags |= LN_ABI_FLOW_UNCOUNTED;
 	bpf_spin_lock(&u->lock);
-	if (slot_find(u, dest) < 0) {
-		slot = &u->slots[u->next++ & (LN_ABI_UDP_SLOTS - 1)];
+	at = cfg_blocks && again ? slot_find_refused(u, dest) : -1;
+	if (at >= 0 || slot_find(u, dest) < 0) {
+		slot = &u->slots[(at >= 0 ? (__u32)at : u->next++) & (LN_ABI_UDP_SLOTS - 1)];
 		evicted = slot->id;
 		if (reserved && evicted)
-			fill_slot_close(closing, s, slot, now_ns, LN_ABI_FLOW_EVICTED);
+			fill_slot_close(closing, s, slot, now_ns,
+					at >= 0 ? 0 : LN_ABI_FLOW_EVICTED);
 		dest->id = slot->id = flow_id(s->cookie, ++s->generation);
 		slot->open_ns = now_ns;
 		slot->tx_bytes = slot->rx_bytes = slot->tx_packets = slot->rx_packets = 0;
@@ -436,6 +461,8 @@ static __always_inline void slot_open(struct sock_state *s, struct udp_flows *u,
 		slot->same_tree = !!(dest->flags & LN_ABI_FLOW_SAME_TREE);
 		slot->routed = 0;
 		slot->quic = 0;
+		if (cfg_blocks)
+			slot->refused = !!(dest->flags & LN_ABI_FLOW_REFUSED);
 	}
 	bpf_spin_unlock(&u->lock);
 	if (reserved && evicted)

@@ -150,7 +150,7 @@ int BPF_PROG(on_lsm_receive, struct file *file)
 	return 0;
 }
 
-/* Families beside IP, where no capability check tells of them. */
+/* Families beside IP, where no capability check tells of them; in block mode they are refused. */
 SEC("lsm/socket_create")
 int BPF_PROG(on_lsm_socket, int family, int type, int protocol, int kern)
 {
@@ -169,11 +169,12 @@ int BPF_PROG(on_lsm_socket, int family, int type, int protocol, int kern)
 	    family == AF_PACKET || family == AF_XDP ? LN_ABI_PACKET_SOCKET : LN_ABI_OTHER_SOCKET;
 	announce(owner->agent, channel, family);
 	ev = channel_begin(channel, owner->agent, me->tgid, me->pid);
-	if (!ev)
-		return 0;
-	ev->family = family;
-	ev->type = type & SOCK_TYPE_MASK;
-	ev->number = protocol;
-	emit_submit(ev, true);
-	return 0;
+	if (ev) {
+		ev->family = family;
+		ev->type = type & SOCK_TYPE_MASK;
+		ev->number = protocol;
+		ev->flags = block_flags();
+		emit_submit(ev, true);
+	}
+	return cfg_blocks && !cfg_dry_run ? -EPERM : 0;
 }

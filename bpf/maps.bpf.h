@@ -155,7 +155,7 @@ struct udp_slot {
 	__u8 same_tree;
 	__u8 routed; /* its datagrams choose their way themselves: no answer to them is trusted */
 	__u8 quic;   /* packets that began like QUIC */
-	__u8 pad;
+	__u8 refused;
 	__u32 pads;
 };
 
@@ -323,6 +323,11 @@ const volatile __u16 cfg_dns_ports[LN_ABI_DNS_PORTS] __weak = {};
 const volatile bool cfg_has_sock_create __weak = false;  /* on_sock_create is there: marks */
 const volatile bool cfg_has_current_task __weak = false; /* bpf_get_current_task_btf */
 const volatile bool cfg_has_mptcp_sock __weak = false;   /* bpf_skc_to_mptcp_sock */
+
+/* Block mode: the tree is refused what the tables of permit.bpf.h do not permit. Dry run: that is
+ * only told. Without block mode the verifier leaves all of it out. */
+const volatile bool cfg_blocks __weak = false;
+const volatile bool cfg_dry_run __weak = false;
 
 /* Whether living trees will be adopted. If not, the verifier leaves out what that takes: it is a
  * good part of the time to the start. */

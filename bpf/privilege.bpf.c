@@ -6,6 +6,7 @@
 #include "victim.bpf.h"
 
 #define ALLOW          1
+#define REFUSE         0
 #define SOCK_TYPE_MASK 0xf
 
 #define CAP_NET_ADMIN  12
@@ -195,7 +196,8 @@ int on_held_back(struct bpf_iter__bpf_map *ctx)
 }
 
 /* Called for each device that anybody opens, beside the programs that allow or refuse it: those of
- * systemd and of containers are asked too, and one that refuses is enough. */
+ * systemd and of containers are asked too, and one that refuses is enough. In block mode this one
+ * does: what goes into a tunnel no hook sees. */
 SEC("cgroup/dev")
 int on_device(struct bpf_cgroup_dev_ctx *ctx)
 {
@@ -213,7 +215,9 @@ int on_device(struct bpf_cgroup_dev_ctx *ctx)
 		return ALLOW;
 	announce(owner->agent, LN_ABI_TUNNEL_DEVICE, 0);
 	ev = channel_begin(LN_ABI_TUNNEL_DEVICE, owner->agent, pid_tgid >> 32, pid_tgid);
-	if (ev)
+	if (ev) {
+		ev->flags = block_flags();
 		emit_submit(ev, true);
-	return ALLOW;
+	}
+	return cfg_blocks && !cfg_dry_run ? REFUSE : ALLOW;
 }

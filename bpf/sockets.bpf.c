@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Where the tree makes a socket, at the cgroup root, in the context of the maker: the socket gets
  * its mark here, so that one without a mark is known to come from outside. Only inet sockets pass
- * here, and only those that no part of the kernel makes for itself. */
-#include "flow.bpf.h"
+ * here, and only those that no part of the kernel makes for itself. In block mode the tree makes no
+ * others than TCP and UDP: for what it sends by those no hook can refuse one destination. */
+#include "channel.bpf.h"
+#include "permit.bpf.h"
 
 /* Connect finds the entry and only fills it in. */
 static __always_inline void mark_tcp(struct bpf_sock *sk, const struct owner *owner)
@@ -28,7 +30,7 @@ static __always_inline void mark_other(struct bpf_sock *sk, const struct owner *
 }
 
 static __always_inline void tell_socket(struct bpf_sock *sk, const struct owner *owner,
-					enum ln_abi_channel channel)
+					enum ln_abi_channel channel, __u16 flags)
 {
 	struct ln_abi_channel_event *ev = emit_reserve(struct ln_abi_channel_event);
 
@@ -43,6 +45,7 @@ static __always_inline void tell_socket(struct bpf_sock *sk, const struct owner 
 	ev->type = sk->type;
 	ev->number = sk->protocol;
 	ev->cookie = bpf_get_socket_cookie(sk);
+	ev->flags = flags;
 	emit_submit(ev, true);
 }
 
@@ -63,15 +66,22 @@ int on_sock_create(struct bpf_sock *sk)
 	if (!task)
 		return ALLOW;
 	set_owner(&owner, task, pid_tgid);
-	if (sk->type == SOCK_RAW) {
+	if (cfg_blocks && !is_judged(sk)) {
+		tell_socket(sk, &owner,
+			    sk->type == SOCK_RAW ? LN_ABI_RAW_SOCKET : LN_ABI_OTHER_SOCKET,
+			    block_flags());
+		if (!cfg_dry_run)
+			return REFUSE;
 		mark_other(sk, &owner);
-		tell_socket(sk, &owner, LN_ABI_RAW_SOCKET);
+	} else if (sk->type == SOCK_RAW) {
+		mark_other(sk, &owner);
+		tell_socket(sk, &owner, LN_ABI_RAW_SOCKET, 0);
 	} else if (sk->protocol == IPPROTO_TCP) {
 		mark_tcp(sk, &owner);
 	} else {
 		mark_other(sk, &owner);
 		if (!is_followed(sk->protocol))
-			tell_socket(sk, &owner, LN_ABI_OTHER_SOCKET);
+			tell_socket(sk, &owner, LN_ABI_OTHER_SOCKET, 0);
 	}
 	return ALLOW;
 }

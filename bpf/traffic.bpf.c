@@ -2,11 +2,17 @@
 /* What really leaves and comes in on the agent's own cgroups: datagrams of all kinds, and TCP
  * packets that go elsewhere than they should. What they say is told by bytes.bpf.c. Often in
  * softirq, where the current task is somebody else: only the socket's memory says whose it is. None
- * of these ever drops a packet. */
+ * of these ever drops a packet but in block mode, where it is told. */
+#include "answer.bpf.h"
 #include "bytes.bpf.h"
 #include "listen.bpf.h"
+#include "permit.bpf.h"
 
 #define PASS 1
+#define DROP 0
+
+#define PORT_NONE    -1
+#define PORT_REFUSED -2
 
 /* Walks over the extension headers; `next` and `at` become those of what follows them. */
 static __always_inline bool skip_extensions(struct __sk_buff *skb, __u8 *next, __u32 *at,
@@ -154,18 +160,22 @@ static __always_inline bool dest_as_named(const struct sock_state *s, struct udp
 	return sure;
 }
 
-/* Counts a packet in the slot of its destination. Returns the port by which that was named, -1: no
- * slot. */
+/* Counts a packet in the slot of its destination. Returns the port by which that was named,
+ * PORT_NONE: no slot; PORT_REFUSED: what goes out is refused. */
 static __always_inline int slot_count(struct udp_flows *u, const struct packet *p, bool out,
 				      __u32 packets)
 {
 	struct udp_slot *slot;
-	int at, port = -1;
+	int at, port = PORT_NONE;
 
 	bpf_spin_lock(&u->lock);
 	at = out ? slot_find_wire(u, &p->dest) : slot_find(u, &p->dest);
 	if (at >= 0) {
 		slot = &u->slots[at & (LN_ABI_UDP_SLOTS - 1)];
+		if (cfg_blocks && out && slot->refused) {
+			bpf_spin_unlock(&u->lock);
+			return PORT_REFUSED;
+		}
 		if (out) {
 			slot->tx_packets += packets;
 			slot->tx_bytes += p->payload_len;
@@ -243,9 +253,10 @@ static __always_inline bool read_out(struct __sk_buff *skb, struct bpf_sock *sk,
 LISTENER_FUNCTION(packet_listener, struct __sk_buff)
 
 /* A packet for whose destination there is no slot: the first one on a connected socket, or one that
- * goes elsewhere than named. Returns the port by which the destination was named, 0 when there is
- * nothing to tell. */
-__noinline int open_from_egress(struct __sk_buff *skb)
+ * goes elsewhere than named; `again`: the slot is refused. Returns the port by which the
+ * destination was named, 0 when there is nothing to tell, PORT_REFUSED when the packet must not go.
+ */
+__noinline int open_from_egress(struct __sk_buff *skb, __u32 again)
 {
 	struct bpf_sock *sk = full_socket(skb);
 	struct place wire = {};
@@ -253,7 +264,7 @@ __noinline int open_from_egress(struct __sk_buff *skb)
 	struct caller who;
 	struct udp_flows *u;
 	struct sock_state *s;
-	bool elsewhere;
+	bool elsewhere, refused;
 
 	if (!sk)
 		return 0;
@@ -261,11 +272,13 @@ __noinline int open_from_egress(struct __sk_buff *skb)
 	if (!s || !read_out(skb, sk, &p))
 		return 0;
 	caller_from_socket(s, &who);
+	p.dest.netns = s->netns;
 	u = bpf_sk_storage_get(&udp_flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!u) {
 		count_lost(LN_ABI_LOST_SOCKETS);
+		refused = refuse(&p.dest, s->owner.agent);
 		tell_roomless(s, &who, &p.dest, &s->other);
-		return 0;
+		return refused ? PORT_REFUSED : 0;
 	}
 	if (p.dest.local_port)
 		s->local_port = p.dest.local_port;
@@ -276,13 +289,18 @@ __noinline int open_from_egress(struct __sk_buff *skb)
 		flow_set_place(&p.dest, &wire);
 	if (packet_listener(skb, s->owner.agent, &p.dest, &who.listener))
 		p.dest.flags |= LN_ABI_FLOW_SAME_TREE;
-	slot_open(s, u, &who, &p.dest, &s->other, bpf_ktime_get_ns());
+	refused = refuse(&p.dest, s->owner.agent);
+	if (refused && again)
+		return PORT_REFUSED;
+	slot_open(s, u, &who, &p.dest, &s->other, bpf_ktime_get_ns(), again);
+	if (refused)
+		return PORT_REFUSED;
 	if (!elsewhere)
 		return p.dest.remote_port;
 	p.routed = is_routed(skb, &p);
 	if (slot_set_wire(u, &p.dest, &wire, p.routed))
 		tell_wire(&s->owner, &p.dest, &wire,
-			  p.routed ? LN_ABI_WIRE_ROUTED : LN_ABI_WIRE_CHANGED);
+			  p.routed ? LN_ABI_WIRE_ROUTED : LN_ABI_WIRE_CHANGED, 0);
 	return p.dest.remote_port;
 }
 
@@ -294,9 +312,9 @@ __noinline int count_out(struct __sk_buff *skb)
 	struct udp_flows *u;
 
 	if (!sk)
-		return -1;
+		return PORT_NONE;
 	u = bpf_sk_storage_get(&udp_flows, sk, 0, 0);
-	return u && read_out(skb, sk, &p) ? slot_count(u, &p, true, datagrams(skb)) : -1;
+	return u && read_out(skb, sk, &p) ? slot_count(u, &p, true, datagrams(skb)) : PORT_NONE;
 }
 
 /* A packet of a socket that is neither UDP nor TCP came in. */
@@ -355,8 +373,19 @@ __noinline int check_tcp(struct __sk_buff *skb)
 		return 0;
 	f->wire = wire;
 	tell_wire(&f->owner, &f->flow, &wire,
-		  is_routed(skb, &p) ? LN_ABI_WIRE_ROUTED : LN_ABI_WIRE_CHANGED);
+		  is_routed(skb, &p) ? LN_ABI_WIRE_ROUTED : LN_ABI_WIRE_CHANGED, 0);
 	return 0;
+}
+
+/* Whether the flows of this socket were ended from outside. */
+static __always_inline bool is_cut(struct __sk_buff *skb)
+{
+	__u64 cookie;
+
+	if (!cfg_blocks || !*(volatile __u32 *)&stat_cuts)
+		return false;
+	cookie = bpf_get_socket_cookie(skb);
+	return bpf_map_lookup_elem(&cuts, &cookie);
 }
 
 SEC("cgroup_skb/egress")
@@ -373,20 +402,26 @@ int on_egress(struct __sk_buff *skb)
 			check_tcp(skb);
 		if (may_tell_stream(skb, sk))
 			tell_stream(skb, false);
-		return PASS;
+		return is_cut(skb) ? DROP : PASS;
 	}
 	s = tree_socket(sk);
 	if (!s)
 		return PASS;
+	if (is_cut(skb))
+		return DROP;
 	if (is_udp(sk))
 		s->local_port = sk->src_port;
 	port = count_out(skb);
 	if (port < 0) {
-		port = open_from_egress(skb);
+		port = open_from_egress(skb, cfg_blocks && port == PORT_REFUSED);
+		if (cfg_blocks && port == PORT_REFUSED)
+			return DROP;
 		count_out(skb);
 	}
 	if (!is_udp(sk))
 		return PASS;
+	if (cfg_blocks && carries_dns(port))
+		note_question(skb);
 	if (carries_dns(port))
 		tell_dns(skb, false);
 	else if (may_be_quic(skb))
@@ -420,6 +455,8 @@ int on_ingress(struct __sk_buff *skb)
 		return PASS;
 	/* All only from where the agent has sent to: a stranger cannot fill the ring. */
 	port = slot_count(u, &p, false, datagrams(skb));
+	if (cfg_blocks && port >= 0 && carries_dns(port))
+		permit_answer(skb);
 	if (port >= 0 && carries_dns(port))
 		tell_dns(skb, true);
 	else if (port < 0 && is_dns_port(p.dest.remote_port))

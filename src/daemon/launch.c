@@ -186,6 +186,8 @@ static int watch_until_end(struct ln_watch *w, int ctl_fd, bool attached)
 		ln_log(LN_LOG_ERROR, "%s", err.text);
 	else if (end == LN_LOOP_CANCELED)
 		return LN_MONITOR_CLEAN;
+	else
+		ln_watch_let_go(w);
 	ln_watch_finish(w);
 	if (r < 0)
 		return LN_EXIT_FAILED;

@@ -78,6 +78,7 @@ static int make_sensor(struct ln_watch *w, struct ln_error *err)
 		if (!known)
 			ports[n++] = resolvers[i].port;
 	}
+	const enum ln_mode mode = ln_policy_mode(w->c.policy);
 	const struct ln_sensor_config config = {
 	    .dns_ports = ports,
 	    .n_dns_ports = n,
@@ -86,6 +87,9 @@ static int make_sensor(struct ln_watch *w, struct ln_error *err)
 	    .adopts = w->c.attach,
 	    .progress = ln_watch_limits_bytes(w->c.policy),
 	    .guard = w->c.guard,
+	    .blocks = mode != LN_MODE_MONITOR,
+	    .fails_closed = mode != LN_MODE_MONITOR && ln_policy_fails_closed(w->c.policy),
+	    .policy = w->c.policy,
 	};
 	return w->c.kind->make(&config, err, &w->sensor);
 }

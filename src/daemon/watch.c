@@ -64,6 +64,24 @@ static void on_finding(const struct ln_finding *f, void *user)
 		w->sensor->ops->hint(w->sensor, &hint);
 }
 
+static void on_grant(uint32_t agent, const struct ln_addr *addr, const char *name,
+		     uint64_t until_ns, void *user)
+{
+	struct ln_watch *w = user;
+	const struct ln_grant grant = {agent, *addr, name, until_ns};
+
+	if (w->sensor->ops->grant)
+		w->sensor->ops->grant(w->sensor, &grant);
+}
+
+static void on_revoke(uint32_t agent, const struct ln_addr *addr, void *user)
+{
+	struct ln_watch *w = user;
+
+	if (w->sensor->ops->revoke)
+		w->sensor->ops->revoke(w->sensor, agent, addr);
+}
+
 void ln_watch_event(const struct ln_event *ev, void *user)
 {
 	struct ln_watch *w = user;
@@ -90,6 +108,7 @@ void ln_watch_event(const struct ln_event *ev, void *user)
 
 static int make_engine(struct ln_watch *w, struct ln_error *err)
 {
+	const bool blocks = ln_policy_mode(w->c.policy) != LN_MODE_MONITOR;
 	const struct ln_engine_config config = {
 	    .policy = w->c.policy,
 	    .run = w->run,
@@ -104,6 +123,9 @@ static int make_engine(struct ln_watch *w, struct ln_error *err)
 	    .monitored = w->resolved,
 	    .ask = ln_watch_ask,
 	    .on_finding = on_finding,
+	    .mode = ln_policy_mode(w->c.policy) == LN_MODE_BLOCK ? LN_MODE_BLOCK : LN_MODE_MONITOR,
+	    .on_grant = blocks ? on_grant : NULL,
+	    .on_revoke = blocks ? on_revoke : NULL,
 	    .user = w,
 	};
 	int r = ln_engine_new(&config, &w->engine);
@@ -130,6 +152,8 @@ int ln_watch_begin(struct ln_watch *w, struct ln_error *err)
 
 	name_run(w);
 	ln_watch_read_resolvers(w);
+	if (w->sensor->ops->trust)
+		w->sensor->ops->trust(w->sensor, w->resolvers, w->n_resolvers, w->netns);
 	int r = make_engine(w, err);
 	if (r < 0)
 		return r;
@@ -299,6 +323,12 @@ static size_t unused_rules(const struct ln_watch *w, char **ret, size_t max)
 	if (over && asprintf(&ret[n], "… and %zu more", over) >= 0)
 		n++;
 	return n;
+}
+
+void ln_watch_let_go(struct ln_watch *w)
+{
+	if (w->sensor->ops->let_go)
+		w->sensor->ops->let_go(w->sensor);
 }
 
 void ln_watch_finish(struct ln_watch *w)

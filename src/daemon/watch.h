@@ -100,6 +100,8 @@ bool ln_watch_living_now(const struct ln_watch *w, uint64_t *ret);
 uint64_t ln_watch_lost(const struct ln_watch *w);
 /* Hands out what is still there, then the summary. */
 void ln_watch_finish(struct ln_watch *w);
+/* The watch ends in order: `on_failure: closed` of the policy does not hold the agent any more. */
+void ln_watch_let_go(struct ln_watch *w);
 uint64_t ln_watch_violations(const struct ln_watch *w);
 
 #endif

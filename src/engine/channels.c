@@ -94,7 +94,9 @@ static void judge_other(struct ln_engine *e, const struct ln_channel *c, struct 
 	}
 	ln_buf_addf(&e->same, "%u %u ", c->family, c->number);
 	add_exe(e, f);
-	tell(f, "UNFOLLOWED SOCKET", "Traffic of this kind is not followed.");
+	tell(f, "UNFOLLOWED SOCKET",
+	     c->refused ? "No rule can allow traffic of this kind."
+			: "Traffic of this kind is not followed.");
 }
 
 static void judge_tunnel(struct ln_engine *e, const struct ln_channel *c, struct ln_finding *f)

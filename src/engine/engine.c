@@ -32,6 +32,8 @@ static int copy_config(struct ln_engine *e, const struct ln_engine_config *confi
 	e->handle = config->handle;
 	e->act = config->act;
 	e->on_finding = config->on_finding;
+	e->on_grant = config->on_grant;
+	e->on_revoke = config->on_revoke;
 	e->user = config->user;
 	return 0;
 }
@@ -150,6 +152,24 @@ bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow
 	return ln_engine_lists_resolver(e, &flow->remote);
 }
 
+static void grant(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr,
+		  const struct ln_name_evidence *evidence)
+{
+	uint64_t until_ns = evidence->expires_ns, grace_ns = ln_policy_grace_ns(e->policy);
+
+	if (!e->on_grant || !evidence->grants || !ln_name_source_grants(evidence->source) ||
+	    !ln_names_grantable(addr))
+		return;
+	until_ns = until_ns > UINT64_MAX - grace_ns ? UINT64_MAX : until_ns + grace_ns;
+	e->on_grant(agent ? agent : e->agent, addr, evidence->name, until_ns, e->user);
+}
+
+void ln_engine_revoke(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr)
+{
+	if (e->on_revoke)
+		e->on_revoke(agent, addr, e->user);
+}
+
 /* What was not kept may later be an unexpected destination, so it is told as a loss. */
 void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr,
 			const struct ln_name_evidence *evidence)
@@ -158,6 +178,7 @@ void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_add
 	uint64_t evicted;
 
 	(void)ln_names_add(e->names, agent, addr, evidence);
+	grant(e, agent, addr, evidence);
 	ln_holds_note_name(e, addr, evidence, ln_names_count(e->names) > before);
 	evicted = ln_names_evicted(e->names);
 	if (evicted != e->names_evicted)

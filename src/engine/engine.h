@@ -13,6 +13,11 @@
 struct ln_engine; /* opaque */
 
 typedef void (*ln_finding_fn)(const struct ln_finding *f, void *user);
+/* Block mode: until then this name, which may be listed, leads to the address; and: what the
+ * kernel may have permitted at the address on its own is no more. What was granted stays. */
+typedef void (*ln_grant_fn)(uint32_t agent, const struct ln_addr *addr, const char *name,
+			    uint64_t until_ns, void *user);
+typedef void (*ln_revoke_fn)(uint32_t agent, const struct ln_addr *addr, void *user);
 
 /* What came of acting upon a violation in LN_MODE_KILL and LN_MODE_FREEZE. */
 struct ln_deed {
@@ -45,6 +50,8 @@ struct ln_engine_config {
 	/* KILL and FREEZE: does it to the agent, before the violation is told. NULL: nobody can. */
 	struct ln_deed (*act)(const struct ln_finding *f, void *user);
 	ln_finding_fn on_finding;
+	ln_grant_fn on_grant;   /* NULL: nobody blocks */
+	ln_revoke_fn on_revoke; /* the same */
 	void *user;
 };
 

@@ -39,6 +39,7 @@ enum ln_outcome {
 	LN_OUTCOME_RESET,
 	LN_OUTCOME_UNREACHABLE,
 	LN_OUTCOME_ABORTED,
+	LN_OUTCOME_BLOCKED, /* refused by linnet */
 	LN_OUTCOME_COUNT,
 };
 const char *ln_outcome_text(enum ln_outcome o); /* "none", "connected", "timed-out", … */

@@ -116,6 +116,28 @@ static void tell_violation(struct ln_engine *e, struct ln_finding *f, const stru
 		f->hint = ln_hint_flow(e, flow, match);
 }
 
+/* In block mode the kernel has decided before. What it refused and should not have works at the
+ * next try: the name that permits it is in its table by now. What it let through and should not
+ * have was by a name that it took for one that counts. */
+static void compare_with_kernel(struct ln_engine *e, struct ln_finding *f)
+{
+	char text[LN_ENDPOINT_TEXT_MAX];
+	bool permitted = f->verdict != LN_VERDICT_UNEXPECTED;
+
+	if (!permitted && !f->flow->refused)
+		ln_engine_revoke(e, f->agent, &f->flow->remote.addr);
+	if (!permitted || !f->flow->refused)
+		return;
+	ln_buf_reset(&e->subject);
+	ln_buf_addf(
+	    &e->subject,
+	    "%s was refused though it is permitted: linnet knew its name too late; the next "
+	    "try works",
+	    ln_endpoint_format(&f->flow->remote, text));
+	f->subject = ln_buf_text(&e->subject);
+	f->notice = true;
+}
+
 static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_flow *flow,
 		 const struct ln_judgement *j)
 {
@@ -133,6 +155,8 @@ static void emit(struct ln_engine *e, struct ln_finding *f, const struct ln_flow
 	if (f->title)
 		tell_violation(e, f, &j->match);
 	ln_dns_ways_flow(e, f);
+	if (f->kind == LN_FINDING_FLOW_OPEN && !f->flow->inbound)
+		compare_with_kernel(e, f);
 	ln_engine_emit(e, f);
 }
 

@@ -108,6 +108,8 @@ struct ln_engine {
 	struct ln_deed (*act)(const struct ln_finding *f, void *user);
 	struct ln_deed deed; /* the last one */
 	ln_finding_fn on_finding;
+	ln_grant_fn on_grant;
+	ln_revoke_fn on_revoke;
 	void *user;
 
 	uint64_t start_ns;                       /* of the first event */
@@ -168,6 +170,8 @@ struct ln_finding ln_engine_timed_finding(struct ln_engine *e, enum ln_finding_k
 void ln_engine_emit(struct ln_engine *e, struct ln_finding *f);
 void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr,
 			const struct ln_name_evidence *evidence);
+/* Block mode: takes back what the kernel may have permitted at the address on its own. */
+void ln_engine_revoke(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr);
 bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow);
 /* Whether it is listed as one, whoever answers there. */
 bool ln_engine_lists_resolver(const struct ln_engine *e, const struct ln_endpoint *remote);

@@ -234,6 +234,9 @@ static void take_answer(struct ln_engine *e, const struct ln_event *ev,
 	if (!f.trusted)
 		f.reason = ungranted(error);
 	ln_learn_answer(e, &f, msg);
+	/* The kernel may have taken it for one: it looks at less. */
+	for (size_t i = 0; !f.trusted && i < msg->n_addrs; i++)
+		ln_engine_revoke(e, f.agent, &msg->addrs[i].addr);
 	for (size_t i = 0; i < msg->n_addrs; i++)
 		e->answers[i] = msg->addrs[i].addr;
 	f.answers = e->answers;

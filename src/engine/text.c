@@ -35,7 +35,7 @@ const char *ln_outcome_text(enum ln_outcome o)
 	    [LN_OUTCOME_NONE] = "none",       [LN_OUTCOME_CONNECTED] = "connected",
 	    [LN_OUTCOME_REFUSED] = "refused", [LN_OUTCOME_TIMED_OUT] = "timed-out",
 	    [LN_OUTCOME_RESET] = "reset",     [LN_OUTCOME_UNREACHABLE] = "unreachable",
-	    [LN_OUTCOME_ABORTED] = "aborted",
+	    [LN_OUTCOME_ABORTED] = "aborted", [LN_OUTCOME_BLOCKED] = "blocked",
 	};
 	_Static_assert(LN_ARRAY_SIZE(texts) == LN_OUTCOME_COUNT, "a text for each outcome");
 

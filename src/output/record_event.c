@@ -170,6 +170,10 @@ static void add_flow(struct ln_buf *b, const struct ln_finding *f)
 	add_hands(b, flow);
 	LN_JSON_KEY(b, "place");
 	ln_json_text(b, f->place);
+	if (flow->refused)
+		LN_JSON_ADD(b, ",\"refused\":true");
+	if (flow->would_refuse)
+		LN_JSON_ADD(b, ",\"would_refuse\":true");
 	add_dns_way(b, f);
 }
 

@@ -278,6 +278,9 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 		bpf_map__set_max_entries(b->skel->maps.lineage, 1);
 	}
 	switch_off_missing(b);
+	r = ln_bpf_permits_prepare(b, c, err);
+	if (r < 0)
+		return r;
 	ln_bpf_unix_prepare(b);
 	ln_bpf_names_read(&b->names);
 	ln_bpf_sweep_prepare(b, c);
@@ -287,7 +290,7 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 		return r;
 	r = linnet__load(b->skel);
 	leave_room();
-	return r < 0 ? load_error(-r, err) : 0;
+	return r < 0 ? load_error(-r, err) : ln_bpf_permits_open(b, err);
 }
 
 static bool is_wanted(const struct ln_bpf *b, const struct hook *h)
@@ -378,6 +381,8 @@ static int track(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_f
 		ln_bpf_add_fact(b, "UDP byte counts", false, false,
 				"the agent has no cgroup of its own: UDP is told at connect");
 	if (r == 0)
+		r = ln_bpf_permits_hold(b, agent, cgroup_fd, err);
+	if (r == 0)
 		r = ln_bpf_track_pid(b, agent, pid, err);
 	if (r == 0)
 		r = ln_bpf_mark_listeners(b, err);
@@ -394,7 +399,10 @@ static int track(struct ln_sensor *s, uint32_t agent, uint32_t pid, int cgroup_f
 
 static int adopt(struct ln_sensor *s, uint32_t agent, uint32_t pid, struct ln_error *err)
 {
-	return ln_bpf_adopt((struct ln_bpf *)s, agent, pid, err);
+	struct ln_bpf *b = (struct ln_bpf *)s;
+	int r = ln_bpf_permits_hold(b, agent, -1, err);
+
+	return r < 0 ? r : ln_bpf_adopt(b, agent, pid, err);
 }
 
 static int seal(struct ln_sensor *s, struct ln_error *err)
@@ -502,6 +510,7 @@ static void bpf_free(struct ln_sensor *s)
 	while (b->n_links > 0)
 		close(b->links[--b->n_links]);
 	linnet__destroy(b->skel);
+	ln_bpf_permits_done(b);
 	ln_closep(&b->cgroup_root_fd);
 	ln_bpf_adopted_done(b);
 	ln_bpf_inspect_done(b);
@@ -518,6 +527,11 @@ static const struct ln_sensor_ops bpf_ops = {
     .dispatch = dispatch,
     .drain = drain,
     .hint = hint,
+    .trust = ln_bpf_trust,
+    .grant = ln_bpf_grant,
+    .revoke = ln_bpf_revoke,
+    .cut = ln_bpf_cut,
+    .let_go = ln_bpf_let_go,
     .living = living,
     .facts = facts,
     .inspect = inspect,

@@ -162,7 +162,7 @@ static void look_at_link(struct ln_bpf *b, size_t i, ln_event_fn fn, void *user)
 static bool stays_open(const struct ln_bpf *b, const struct bpf_map *map)
 {
 	return bpf_map__is_internal(map) || map == b->skel->maps.events ||
-	       map == b->skel->maps.verdicts;
+	       map == b->skel->maps.verdicts || ln_bpf_permits_writes(b, map);
 }
 
 int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err)

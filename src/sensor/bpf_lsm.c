@@ -102,7 +102,9 @@ int ln_bpf_lsm_choose(struct ln_bpf *b, bool guard, struct ln_error *err)
 		bool wanted =
 		    works && ln_bpf_names_have(&b->names, h->function) && (!h->guard || guard);
 
-		if (h->instead_of && bpf_program__autoload(program_at(b, h->instead_of)))
+		/* It tells as much as the older hook; but only this one can refuse. */
+		if (h->instead_of && !b->permits.on &&
+		    bpf_program__autoload(program_at(b, h->instead_of)))
 			wanted = false;
 		bpf_program__set_autoload(program_at(b, h->at), wanted);
 		n_guard += wanted && h->guard;
@@ -169,8 +171,9 @@ int ln_bpf_lsm_protect(struct ln_bpf *b, struct ln_error *err)
 	if (!b->skel->rodata->cfg_guard)
 		return 0;
 	bpf_object__for_each_map (map, b->skel->obj)
-		r |=
-		    protect(b, BPF_MAP_GET_FD_BY_ID, id_of(bpf_map__fd(map), BPF_MAP_GET_FD_BY_ID));
+		if (bpf_map__fd(map) >= 0)
+			r |= protect(b, BPF_MAP_GET_FD_BY_ID,
+				     id_of(bpf_map__fd(map), BPF_MAP_GET_FD_BY_ID));
 	bpf_object__for_each_program (prog, b->skel->obj)
 		if (bpf_program__fd(prog) >= 0)
 			r |= protect(b, BPF_PROG_GET_FD_BY_ID,

@@ -14,6 +14,8 @@
 struct linnet; /* the skeleton */
 struct bpf_link;
 struct ring_buffer;
+struct bpf_map;
+struct ln_permits;
 
 #define LN_BPF_LINKS_MAX 64
 #define LN_BPF_FACTS_MAX 64
@@ -102,6 +104,18 @@ struct ln_bpf_names {
 	size_t map_size;
 };
 
+/* Block mode: the tables by which the kernel decides. */
+struct ln_bpf_permits {
+	bool on, loopback;
+	bool holds; /* on_failure: closed */
+	uint64_t grace_ns;
+	struct ln_permits *table; /* owned; the policy's */
+	uint32_t *pieces;         /* owned; of each of its sets the first piece */
+	uint32_t half;  /* pieces in one half of the map: the other one is for the next policy */
+	uint32_t first; /* of the half that is used */
+	uint64_t failed, failed_seen; /* what could not be written */
+};
+
 struct ln_bpf {
 	struct ln_sensor base;
 	struct linnet *skel;
@@ -144,6 +158,7 @@ struct ln_bpf {
 	struct ln_bpf_hint hints[LN_BPF_HINTS];
 	struct ln_bpf_inspect inspect;
 	struct ln_bpf_sweep sweep;
+	struct ln_bpf_permits permits;
 };
 
 void ln_bpf_add_fact(struct ln_bpf *b, const char *name, bool works, bool required,
@@ -190,6 +205,23 @@ int ln_bpf_lsm_choose(struct ln_bpf *b, bool guard, struct ln_error *err);
 bool ln_bpf_lsm_is_missed(const struct ln_bpf *b, size_t at);
 /* As root, when all is attached: the guard learns what is linnet's. */
 int ln_bpf_lsm_protect(struct ln_bpf *b, struct ln_error *err);
+
+/* bpf_permits.c: block mode. Before the load: knobs and sizes. */
+int ln_bpf_permits_prepare(struct ln_bpf *b, const struct ln_sensor_config *c,
+			   struct ln_error *err);
+/* After it, before anything is attached: what the policy permits. */
+int ln_bpf_permits_open(struct ln_bpf *b, struct ln_error *err);
+/* What stays when the monitor dies, on the agent's own cgroup; -1: there is none. */
+int ln_bpf_permits_hold(struct ln_bpf *b, uint32_t agent, int cgroup_fd, struct ln_error *err);
+void ln_bpf_permits_done(struct ln_bpf *b);
+/* Whether user space goes on writing this map. */
+bool ln_bpf_permits_writes(const struct ln_bpf *b, const struct bpf_map *map);
+void ln_bpf_trust(struct ln_sensor *s, const struct ln_endpoint *resolvers, size_t n,
+		  uint64_t netns);
+void ln_bpf_grant(struct ln_sensor *s, const struct ln_grant *grant);
+void ln_bpf_revoke(struct ln_sensor *s, uint32_t agent, const struct ln_addr *addr);
+void ln_bpf_cut(struct ln_sensor *s, uint64_t flow_id);
+void ln_bpf_let_go(struct ln_sensor *s);
 
 /* As root, when everything is tracked that will be: nobody writes the maps any more. */
 int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err);

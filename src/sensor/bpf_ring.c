@@ -181,6 +181,8 @@ static void tell_losses(struct ln_bpf *b)
 			  &b->lost_seen[i]);
 	tell_loss(b, "a record of the kernel side could not be read", b->undecodable,
 		  &b->undecodable_seen);
+	tell_loss(b, ln_decode_lost_text(LN_ABI_LOST_PERMITS), b->permits.failed,
+		  &b->permits.failed_seen);
 }
 
 static unsigned long position(const struct ln_bpf *b)

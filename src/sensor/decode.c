@@ -14,6 +14,7 @@ static const char *const lost_texts[LN_ABI_LOST_COUNT] = {
     [LN_ABI_LOST_LINEAGE] = "attach: a family too large to follow: a child may not be watched",
     [LN_ABI_LOST_BYTES] = "what a flow says was too much or could not be read",
     [LN_ABI_LOST_STRANGERS] = "DNS answers that nobody asked for: too many",
+    [LN_ABI_LOST_PERMITS] = "block mode: what a name permits was not kept: it may be refused",
 };
 _Static_assert(LN_ARRAY_SIZE(lost_texts) == LN_ABI_LOST_COUNT, "a text for each reason");
 
@@ -25,6 +26,7 @@ static const enum ln_outcome outcomes[LN_ABI_OUTCOME_COUNT] = {
     [LN_ABI_OUTCOME_RESET] = LN_OUTCOME_RESET,
     [LN_ABI_OUTCOME_UNREACHABLE] = LN_OUTCOME_UNREACHABLE,
     [LN_ABI_OUTCOME_ABORTED] = LN_OUTCOME_ABORTED,
+    [LN_ABI_OUTCOME_BLOCKED] = LN_OUTCOME_BLOCKED,
 };
 
 static const enum ln_how hows[LN_ABI_HOW_COUNT] = {
@@ -120,6 +122,8 @@ static int decode_flow(const struct ln_abi_flow *raw, struct ln_flow *ret)
 	    .received = raw->flags & LN_ABI_FLOW_RECEIVED,
 	    .passed = raw->flags & LN_ABI_FLOW_PASSED,
 	    .inbound = raw->flags & LN_ABI_FLOW_INBOUND,
+	    .refused = raw->flags & LN_ABI_FLOW_REFUSED,
+	    .would_refuse = raw->flags & LN_ABI_FLOW_WOULD_REFUSE,
 	    .remote = {.addr = ln_addr_make(raw->family, raw->remote), .port = raw->remote_port},
 	    .netns = raw->netns,
 	};
@@ -193,6 +197,7 @@ static int decode_channel(struct ln_decoder *d, const void *record, size_t len, 
 	c->same_tree = raw->flags & LN_ABI_CHANNEL_SAME_TREE;
 	c->abstract = raw->flags & LN_ABI_CHANNEL_ABSTRACT;
 	c->refused = raw->flags & LN_ABI_CHANNEL_REFUSED;
+	c->would_refuse = raw->flags & LN_ABI_CHANNEL_WOULD_REFUSE;
 	c->existing = raw->flags & LN_ABI_CHANNEL_EXISTING;
 	c->read_only = raw->flags & LN_ABI_CHANNEL_READ;
 	c->cookie = raw->cookie;

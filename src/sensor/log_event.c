@@ -70,6 +70,8 @@ struct ln_flow ln_log_flow(struct ln_log_reader *r, const json_t *o)
 	    .same_tree = ln_log_bool(r, o, "same_tree"),
 	    .mptcp = ln_log_bool(r, o, "mptcp"),
 	    .uncounted = ln_log_bool(r, o, "uncounted"),
+	    .refused = ln_log_bool(r, o, "refused"),
+	    .would_refuse = ln_log_bool(r, o, "would_refuse"),
 	    .remote = ln_log_endpoint(r, o, "remote"),
 	    .local = ln_log_endpoint(r, o, "local"),
 	    .netns = ln_log_hex(r, o, "netns"),

@@ -57,6 +57,19 @@ struct ln_sensor_config {
 	bool adopts;       /* adopt() will be called */
 	bool progress;     /* tell of open flows what they have sent, each second or so */
 	bool guard; /* with BPF LSM: refuse the tree's ptrace, kill and bpf on linnet itself */
+	/* Block mode: the tree is refused what is not permitted; see struct ln_grant too. */
+	bool blocks;
+	bool dry_run;      /* what would be refused is only told */
+	bool fails_closed; /* when linnet dies, what was permitted last goes on to hold */
+	const struct ln_policy *policy; /* borrowed, outlives the sensor; for block mode */
+};
+
+/* In block mode, a word from the engine: a name leads to this address, and that counts. */
+struct ln_grant {
+	uint32_t agent;
+	struct ln_addr addr;
+	const char *name;  /* canonical */
+	uint64_t until_ns; /* monotonic */
 };
 
 struct ln_sensor_ops {
@@ -76,6 +89,18 @@ struct ln_sensor_ops {
 	/* Drains everything that is there now, whether due or not: for the end. */
 	int (*drain)(struct ln_sensor *s, ln_event_fn fn, void *user);
 	void (*hint)(struct ln_sensor *s, const struct ln_hint *hint); /* NULL: not wanted */
+	/* Block mode; NULL: this sensor refuses nothing. Trusted resolvers, in the network
+	 * namespace with this cookie, 0: in any; they replace those of before. */
+	void (*trust)(struct ln_sensor *s, const struct ln_endpoint *resolvers, size_t n,
+		      uint64_t netns);
+	void (*grant)(struct ln_sensor *s, const struct ln_grant *grant);
+	/* What the kernel permitted at this address on its own is no more; what was granted stays.
+	 */
+	void (*revoke)(struct ln_sensor *s, uint32_t agent, const struct ln_addr *addr);
+	/* The flow's socket sends no more. */
+	void (*cut)(struct ln_sensor *s, uint64_t flow_id);
+	/* The watch ends in order: what was to hold the agent after the sensor's death does not. */
+	void (*let_go)(struct ln_sensor *s);
 	/* How many processes of all trees live, as the kernel counts them, also when events were
 	 * lost. NULL: nobody knows better than the events. */
 	uint64_t (*living)(struct ln_sensor *s);

@@ -232,20 +232,21 @@ static int read_flow(struct ln_story *s, json_t *body, struct ln_event *ev, stru
 	struct ln_story_by by = {0};
 	const char *proto = "TCP", *remote, *local = NULL, *next = NULL;
 	int existing = 0, same_tree = 0, mptcp = 0, received = 0, passed = 0, inbound = 0;
-	int times = 1, r;
+	int refused = 0, would_refuse = 0, times = 1, r;
 	json_int_t id;
 	double every = 0;
 	json_error_t wrong;
 
 	ev->kind = LN_EVENT_FLOW_OPEN;
 	if (json_unpack_ex(body, &wrong, JSON_STRICT,
-			   "{s:I, s:i, s?s, s:s, s?s, s?b, s?b, s?b, s?b, s?b, s?b, s?s, s?o, s?o, "
-			   "s?i, s?F, s?s}",
+			   "{s:I, s:i, s?s, s:s, s?s, s?b, s?b, s?b, s?b, s?b, s?b, s?b, s?b, s?s, "
+			   "s?o, s?o, s?i, s?F, s?s}",
 			   "id", &id, "pid", &ev->pid, "proto", &proto, "remote", &remote, "local",
 			   &local, "existing", &existing, "same_tree", &same_tree, "mptcp", &mptcp,
-			   "received", &received, "passed", &passed, "inbound", &inbound, "how",
-			   &by.how, "listener", &by.listener, "other", &by.other, "times", &times,
-			   "every", &every, "next", &next) < 0)
+			   "received", &received, "passed", &passed, "inbound", &inbound, "refused",
+			   &refused, "would_refuse", &would_refuse, "how", &by.how, "listener",
+			   &by.listener, "other", &by.other, "times", &times, "every", &every,
+			   "next", &next) < 0)
 		return ln_story_wrong(&wrong, err);
 	flow->id = (uint64_t)id;
 	flow->existing = existing;
@@ -254,6 +255,8 @@ static int read_flow(struct ln_story *s, json_t *body, struct ln_event *ev, stru
 	flow->received = received;
 	flow->passed = passed;
 	flow->inbound = inbound;
+	flow->refused = refused;
+	flow->would_refuse = would_refuse;
 	r = read_flow_ends(proto, remote, local, &by, flow, err);
 	return r < 0 ? r : add_flows(s, ev, times, every, next, err);
 }

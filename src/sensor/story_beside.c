@@ -163,23 +163,25 @@ int ln_story_channel(struct ln_story *s, json_t *body, struct ln_event *ev, stru
 	struct ln_channel *c = &ev->channel;
 	struct channel_texts t = {.proto = "TCP"};
 	int own_ns = 0, same_tree = 0, abstract = 0, refused = 0, existing = 0, r;
+	int would_refuse = 0;
 	json_error_t wrong;
 
 	ev->kind = LN_EVENT_CHANNEL;
 	if (json_unpack_ex(
 		body, &wrong, JSON_STRICT,
 		"{s:i, s:s, s?s, s?s, s?s, s?i, s?s, s?s%, s?o, s?s, s?s, s?s, s?b, s?b, "
-		"s?b, s?b, s?b}",
+		"s?b, s?b, s?b, s?b}",
 		"pid", &ev->pid, "kind", &t.kind, "how", &t.how, "family", &t.family, "type",
 		&t.type, "number", &c->number, "syscall", &t.syscall, "path", &t.path, &t.path_len,
 		"other", &t.other, "proto", &t.proto, "remote", &t.remote, "local", &t.local,
 		"own_ns", &own_ns, "same_tree", &same_tree, "abstract", &abstract, "refused",
-		&refused, "existing", &existing) < 0)
+		&refused, "would_refuse", &would_refuse, "existing", &existing) < 0)
 		return ln_story_wrong(&wrong, err);
 	c->own_ns = own_ns;
 	c->same_tree = same_tree;
 	c->abstract = abstract;
 	c->refused = refused;
+	c->would_refuse = would_refuse;
 	c->existing = existing;
 	r = read_channel_words(&t, c, err);
 	if (r == 0)

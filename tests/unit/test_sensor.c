@@ -173,7 +173,7 @@ static void test_flow_close(void **state)
 {
 	static const enum ln_outcome expected[LN_ABI_OUTCOME_COUNT] = {
 	    LN_OUTCOME_NONE,  LN_OUTCOME_CONNECTED,   LN_OUTCOME_REFUSED, LN_OUTCOME_TIMED_OUT,
-	    LN_OUTCOME_RESET, LN_OUTCOME_UNREACHABLE, LN_OUTCOME_ABORTED};
+	    LN_OUTCOME_RESET, LN_OUTCOME_UNREACHABLE, LN_OUTCOME_ABORTED, LN_OUTCOME_BLOCKED};
 	struct ln_abi_flow_close raw = {.h = header(LN_ABI_FLOW_CLOSE),
 					.open_ns = 4000,
 					.tx_bytes = 1,
