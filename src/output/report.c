@@ -214,6 +214,11 @@ static void on_free(struct ln_sink *s)
 	free(r);
 }
 
+void ln_sink_report_set_policy(struct ln_sink *s, const struct ln_policy *policy)
+{
+	report_of(s)->policy = policy;
+}
+
 int ln_sink_report_new(const struct ln_report_plan *plan, const struct ln_policy *policy,
 		       struct ln_sink **ret)
 {

@@ -37,8 +37,10 @@ struct ln_report_plan {
 	int progress_fd;    /* what is new, a line each; -1: nowhere */
 };
 
-/* The plan and the policy outlive the sink. */
+/* The plan outlives the sink; the policy until another one is set. */
 int ln_sink_report_new(const struct ln_report_plan *plan, const struct ln_policy *policy,
 		       struct ln_sink **ret);
+/* Not while linnet learns: the text that is edited stays what it was. */
+void ln_sink_report_set_policy(struct ln_sink *s, const struct ln_policy *policy);
 
 #endif
