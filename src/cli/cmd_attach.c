@@ -43,6 +43,7 @@ static int run(const struct ln_command *c, int argc, char **argv)
 	struct ln_options o;
 	struct ln_watch_args args;
 	struct ln_watch_config config;
+	struct ln_watch_report report = {0};
 	struct ln_policy *policy = NULL;
 	pid_t pids[LN_WATCH_PIDS_MAX];
 	struct ln_identity agent;
@@ -63,13 +64,14 @@ static int run(const struct ln_command *c, int argc, char **argv)
 	status = LN_EXIT_FAILED;
 	if (ln_identity_of(pids[0], &err, &agent) < 0) {
 		ln_log(LN_LOG_ERROR, "%s", err.text);
-	} else {
+	} else if (ln_watch_report_begin(&args, &report, &config)) {
 		config.agent_uid = agent.uid;
 		config.agent = &agent;
 		config.attach = true;
 		config.pids = pids;
 		config.n_pids = n;
 		status = ln_launch_attach(&config, args.alert_code);
+		ln_watch_report_end(&report);
 	}
 	ln_policy_free(&policy);
 	return status;

@@ -9,6 +9,7 @@ static int run(const struct ln_command *c, int argc, char **argv)
 	struct ln_watch_args args;
 	struct ln_launch_config config = {0};
 	struct ln_identity identity = {0};
+	struct ln_watch_report report = {0};
 	struct ln_policy *policy = NULL;
 	struct ln_error err = {0};
 	int status = LN_EXIT_FAILED;
@@ -25,12 +26,13 @@ static int run(const struct ln_command *c, int argc, char **argv)
 		return LN_EXIT_FAILED;
 	if (ln_identity_find(args.user, &err, &identity) < 0) {
 		ln_log(LN_LOG_ERROR, "%s", err.text);
-	} else {
+	} else if (ln_watch_report_begin(&args, &report, &config.watch)) {
 		config.identity = &identity;
 		config.watch.agent_uid = identity.uid;
 		config.watch.agent = &identity;
 		config.alert_code = args.alert_code;
 		status = ln_launch_run(&config);
+		ln_watch_report_end(&report);
 	}
 	ln_identity_done(&identity);
 	ln_policy_free(&policy);

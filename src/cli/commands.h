@@ -4,13 +4,15 @@
 #define LINNET_CLI_COMMANDS_H
 
 #include <sys/stat.h>
+#include "base/buf.h"
 #include "base/error.h"
 #include "daemon/launch.h"
+#include "daemon/scribe.h"
 #include "options.h"
 #include "policy/parse.h"
 
 extern const struct ln_command ln_cmd_run, ln_cmd_attach, ln_cmd_check, ln_cmd_doctor,
-    ln_cmd_explain, ln_cmd_replay;
+    ln_cmd_explain, ln_cmd_replay, ln_cmd_learn;
 
 #define LN_STATUS_FINDINGS 1
 #define LN_STATUS_USAGE    2
@@ -20,6 +22,9 @@ extern const struct ln_command ln_cmd_run, ln_cmd_attach, ln_cmd_check, ln_cmd_d
  * in *err. *ret_st is filled as soon as the file is open. */
 int ln_load_policy(const char *file, bool strict, struct ln_diags *diags, struct stat *ret_st,
 		   struct ln_error *err, struct ln_policy **ret);
+/* The same, and the text that was read. */
+int ln_load_policy_text(const char *file, bool strict, struct ln_diags *diags, struct stat *ret_st,
+			struct ln_error *err, struct ln_buf *ret_text, struct ln_policy **ret);
 /* The same for who needs no more than the policy; NULL: it has told why. */
 struct ln_policy *ln_load_policy_or_tell(const char *file);
 /* "file:line:column: what; what to do" */
@@ -34,10 +39,15 @@ enum {
 	LN_OPT_DEEP,
 	LN_OPT_FAIL_ON_ALERT,
 	LN_OPT_GUARD,
+	LN_OPT_SUMMARY,
 	LN_OPT_STRICT,
 	LN_OPT_JSON,
 	LN_OPT_ALL,
 	LN_OPT_RESOLVE,
+	LN_OPT_FOLD, /* of `learn` alone, from here on */
+	LN_OPT_NAME,
+	LN_OPT_PID,
+	LN_OPT_FORCE,
 };
 #define LN_WATCH_OPTIONS                                                                           \
 	{"policy", 'p', "FILE", "the policy: what the agent may reach (linnet.yaml(5))"},          \
@@ -56,6 +66,9 @@ enum {
 	     "do not redact arguments that look like secrets"},                                    \
 	    {"fail-on-alert", LN_OPT_FAIL_ON_ALERT, "[CODE]",                                      \
 	     "exit with CODE (86) when something unexpected was seen"},                            \
+	    {"summary", LN_OPT_SUMMARY, "FILE",                                                    \
+	     "append a summary in Markdown to FILE; without it to the file that\n"                 \
+	     "$GITHUB_STEP_SUMMARY names"},                                                        \
 	    {"quiet", 'q', NULL, "alerts only: no notices, no summary"},                           \
 	    {"verbose", 'v', NULL, "say more about what linnet does"},                             \
 	{                                                                                          \
@@ -65,7 +78,13 @@ enum {
 struct ln_watch_args {
 	const char *policy_file, *sensor, *log, *user;
 	bool deep, guard, show_args, quiet, verbose;
+	const char *summary;
 	int alert_code;
+	/* Of `learn`. */
+	const char *output, *name, *pid;
+	size_t fold; /* 0: not */
+	bool force;
+	struct ln_buf *text; /* NULL, or where the policy's text is to be kept */
 };
 /* Takes the command line up to its first argument. False: *ret_status is the exit status. */
 bool ln_watch_args_parse(struct ln_options *o, struct ln_watch_args *ret, int *ret_status);
@@ -73,5 +92,18 @@ bool ln_watch_args_parse(struct ln_options *o, struct ln_watch_args *ret, int *r
  * policy does. False: it has told why. */
 bool ln_watch_args_apply(const struct ln_watch_args *a, const char *fallback_name,
 			 struct ln_watch_config *ret, struct ln_policy **ret_policy);
+
+/* What is written at the end of a watch. `report` is zeroed, but for what `learn` has put into it.
+ */
+struct ln_watch_report {
+	struct ln_report_plan plan;
+	struct ln_scribe_config files;
+	struct ln_identity as;
+	struct ln_scribe scribe;
+};
+/* Sets `report` of the configuration when something is to be written. False: it has told why. */
+bool ln_watch_report_begin(const struct ln_watch_args *a, struct ln_watch_report *report,
+			   struct ln_watch_config *config);
+enum ln_scribe_end ln_watch_report_end(struct ln_watch_report *report);
 
 #endif

@@ -29,8 +29,8 @@ static int read_all(int fd, struct ln_buf *text)
 	return 0;
 }
 
-int ln_load_policy(const char *file, bool strict, struct ln_diags *diags, struct stat *ret_st,
-		   struct ln_error *err, struct ln_policy **ret)
+int ln_load_policy_text(const char *file, bool strict, struct ln_diags *diags, struct stat *ret_st,
+			struct ln_error *err, struct ln_buf *ret_text, struct ln_policy **ret)
 {
 	struct ln_buf text = {0};
 
@@ -49,8 +49,18 @@ int ln_load_policy(const char *file, bool strict, struct ln_diags *diags, struct
 		r = ln_policy_parse(file, text.len ? text.data : "", text.len, strict, diags, ret);
 	if (r == -ENOMEM)
 		ln_error_set(err, ENOMEM, "out of memory");
+	if (r == 0 && ret_text) {
+		*ret_text = text;
+		return 0;
+	}
 	ln_buf_done(&text);
 	return r;
+}
+
+int ln_load_policy(const char *file, bool strict, struct ln_diags *diags, struct stat *ret_st,
+		   struct ln_error *err, struct ln_policy **ret)
+{
+	return ln_load_policy_text(file, strict, diags, ret_st, err, NULL, ret);
 }
 
 struct ln_policy *ln_load_policy_or_tell(const char *file)

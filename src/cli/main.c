@@ -6,7 +6,8 @@
 #include "commands.h"
 
 static const struct ln_command *const COMMANDS[] = {
-    &ln_cmd_run, &ln_cmd_attach, &ln_cmd_check, &ln_cmd_explain, &ln_cmd_replay, &ln_cmd_doctor,
+    &ln_cmd_run,     &ln_cmd_attach, &ln_cmd_learn,  &ln_cmd_check,
+    &ln_cmd_explain, &ln_cmd_replay, &ln_cmd_doctor,
 };
 
 static void help(FILE *to)
@@ -18,13 +19,15 @@ static void help(FILE *to)
 	      to);
 	for (size_t i = 0; i < LN_ARRAY_SIZE(COMMANDS); i++)
 		fprintf(to, "  %-8s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
-	fputs("\n`linnet COMMAND -h` tells more, and so do the manual pages linnet(1) and\n"
-	      "linnet.yaml(5). `linnet --version` tells the version.\n\n"
-	      "First steps:\n"
-	      "  linnet check policy.yaml                          is the policy sound?\n"
-	      "  sudo linnet doctor                                what can linnet see here?\n"
-	      "  sudo linnet run -p policy.yaml -- COMMAND         start an agent under watch\n",
-	      to);
+	fputs(
+	    "\n`linnet COMMAND -h` tells more, and so do the manual pages linnet(1) and\n"
+	    "linnet.yaml(5). `linnet --version` tells the version.\n\n"
+	    "First steps:\n"
+	    "  sudo linnet learn -o policy.yaml -- COMMAND       write down what an agent reaches\n"
+	    "  linnet check policy.yaml                          is the policy sound?\n"
+	    "  sudo linnet doctor                                what can linnet see here?\n"
+	    "  sudo linnet run -p policy.yaml -- COMMAND         start an agent under watch\n",
+	    to);
 }
 
 static const struct ln_command *find(const char *name)

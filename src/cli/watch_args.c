@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "commands.h"
+#include "output/propose.h"
 
 static bool parse_code(const char *text, int *ret)
 {
@@ -13,6 +14,47 @@ static bool parse_code(const char *text, int *ret)
 		return false;
 	*ret = (int)v;
 	return v >= 1 && v <= 255;
+}
+
+static bool parse_fold(const char *text, size_t *ret)
+{
+	char *end;
+	long v = text ? strtol(text, &end, 10) : LN_FOLD_DEFAULT;
+
+	if (text && (text[0] < '0' || text[0] > '9' || *end))
+		return false;
+	*ret = (size_t)v;
+	return v >= 2 && v <= 1000;
+}
+
+/* What `learn` has beside the options of all watches. */
+static bool take_for_learn(struct ln_options *o, struct ln_watch_args *a, int id, const char *value,
+			   int *ret_status)
+{
+	switch (id) {
+	case 'o':
+		a->output = value;
+		break;
+	case LN_OPT_NAME:
+		a->name = value;
+		break;
+	case LN_OPT_PID:
+		a->pid = value;
+		break;
+	case LN_OPT_FORCE:
+		a->force = true;
+		break;
+	case LN_OPT_FOLD:
+		if (parse_fold(value, &a->fold))
+			break;
+		*ret_status = ln_options_wrong(
+		    o->command, "--fold takes a number of names from 2 to 1000, not \"%s\"", value);
+		return false;
+	default:
+		*ret_status = id == LN_OPT_HELP ? 0 : o->command->usage_status;
+		return false;
+	}
+	return true;
 }
 
 static bool take(struct ln_options *o, struct ln_watch_args *a, int id, const char *value,
@@ -51,6 +93,9 @@ static bool take(struct ln_options *o, struct ln_watch_args *a, int id, const ch
 		    o->command, "--fail-on-alert takes an exit status from 1 to 255, not \"%s\"",
 		    value);
 		return false;
+	case LN_OPT_SUMMARY:
+		a->summary = value;
+		break;
 	case 'q':
 		a->quiet = true;
 		break;
@@ -58,8 +103,7 @@ static bool take(struct ln_options *o, struct ln_watch_args *a, int id, const ch
 		a->verbose = true;
 		break;
 	default:
-		*ret_status = id == LN_OPT_HELP ? 0 : o->command->usage_status;
-		return false;
+		return take_for_learn(o, a, id, value, ret_status);
 	}
 	return true;
 }
@@ -126,12 +170,12 @@ static bool is_protected(const char *file, mode_t mode)
 	return true;
 }
 
-static bool load(const char *file, struct ln_policy **ret)
+static bool load(const char *file, struct ln_buf *ret_text, struct ln_policy **ret)
 {
 	struct ln_diags diags = {0};
 	struct ln_error err = {0};
 	struct stat st = {0};
-	int r = ln_load_policy(file, false, &diags, &st, &err, ret);
+	int r = ln_load_policy_text(file, false, &diags, &st, &err, ret_text, ret);
 
 	for (size_t i = 0; r == -EINVAL && i < diags.n; i++)
 		ln_print_diag(stderr, file, &diags.list[i]);
@@ -165,7 +209,7 @@ bool ln_watch_args_apply(const struct ln_watch_args *a, const char *fallback_nam
 		policy = ln_policy_new_empty(fallback_name);
 		if (!policy)
 			ln_log(LN_LOG_ERROR, "out of memory");
-	} else if (!load(a->policy_file, &policy)) {
+	} else if (!load(a->policy_file, a->text, &policy)) {
 		policy = NULL;
 	}
 	if (!policy)

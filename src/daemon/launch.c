@@ -101,11 +101,13 @@ static int compare_ints(const void *a, const void *b)
 
 /* Descriptors that the caller passed are the agent's: if linnet kept copies, whoever waits for the
  * end of such a pipe would wait for linnet. Called before linnet opens more than its cgroup. */
-static void close_inherited(const struct channels *ch, const struct ln_cgroup *cgroup)
+static void close_inherited(const struct channels *ch, const struct ln_cgroup *cgroup,
+			    const struct ln_watch_config *c)
 {
-	int keep[sizeof(*ch) / sizeof(int) + 2], from = STDERR_FILENO + 1;
+	int keep[sizeof(*ch) / sizeof(int) + 3], from = STDERR_FILENO + 1;
 
 	memcpy(keep, ch, sizeof(*ch));
+	keep[LN_ARRAY_SIZE(keep) - 3] = c->report ? c->report->fd : -1;
 	keep[LN_ARRAY_SIZE(keep) - 2] = cgroup->parent_fd;
 	keep[LN_ARRAY_SIZE(keep) - 1] = cgroup->fd;
 	qsort(keep, LN_ARRAY_SIZE(keep), sizeof(keep[0]), compare_ints);
@@ -320,7 +322,7 @@ static int start(const struct ln_launch_config *c, struct channels *ch, const st
 		s->agent = 0;
 		return ln_error_set(err, errno, "no process can be made: %s", strerror(errno));
 	}
-	close_inherited(ch, cgroup);
+	close_inherited(ch, cgroup, &c->watch);
 	s->monitor = fork();
 	if (s->monitor == 0)
 		_exit(become_monitor_of(c, ch, cgroup, s->agent));
@@ -396,7 +398,7 @@ static int fork_monitor(const struct ln_watch_config *c, struct ln_supervisor *s
 	pid_t monitor = fork();
 	if (monitor == 0) {
 		ln_closep(&ch.ctl[0]);
-		close_inherited(&ch, &none);
+		close_inherited(&ch, &none, c);
 		_exit(become_monitor(c, ch.ctl[1], &none));
 	}
 	int r = monitor < 0

@@ -136,9 +136,10 @@ static void tell_reach(const struct ln_watch *w)
 
 void ln_watch_tell_gaps(const struct ln_watch *w)
 {
-	size_t n = without_purpose(w->c.policy);
+	bool learns = ln_watch_learns(w);
+	size_t n = learns ? 0 : without_purpose(w->c.policy);
 
-	if (w->c.no_policy)
+	if (w->c.no_policy && !learns)
 		ln_log(
 		    LN_LOG_WARNING,
 		    "GAP: there is no policy, so every connection is unexpected; write down what "

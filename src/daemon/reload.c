@@ -40,7 +40,9 @@ void ln_watch_open_policy(struct ln_watch *w)
 	char real[PATH_MAX];
 	struct stat st;
 
-	if (w->c.no_policy || stat(path, &st) < 0 || !S_ISREG(st.st_mode) || !realpath(path, real))
+	/* What is learned is a change of the file as it was read. */
+	if (w->c.no_policy || ln_watch_learns(w) || stat(path, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    !realpath(path, real))
 		return;
 	f->reloads = true;
 	f->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -229,6 +231,8 @@ static void use(struct ln_watch *w, struct ln_policy *policy)
 	free(w->lookup_names);
 	w->lookup_names = NULL;
 	w->c.policy = policy;
+	if (w->c.report)
+		ln_sink_report_set_policy(w->sinks[SINK_REPORT], policy);
 	ln_policy_free(&w->own_policy);
 	w->own_policy = policy;
 	if (ln_watch_start_lookups(w, &err) < 0)

@@ -153,14 +153,17 @@ static int make_alert_sinks(struct ln_watch *w, struct ln_error *err)
 	return 0;
 }
 
+/* While linnet learns nothing is an alert that anybody is to be called for. */
 int ln_watch_make_sinks(struct ln_watch *w, struct ln_error *err)
 {
+	bool learns = ln_watch_learns(w);
 	const struct ln_console_config console = {
 	    .fd = STDERR_FILENO,
 	    .quiet = w->c.quiet,
-	    .no_alerts = !shows_alerts(w),
+	    .no_alerts = !learns && !shows_alerts(w),
 	    .color = w->c.color,
 	    .show_args = w->c.show_args,
+	    .learning = learns,
 	};
 	const struct ln_jsonl_config jsonl = {.fd = w->log_fd, .show_args = w->c.show_args};
 
@@ -172,9 +175,18 @@ int ln_watch_make_sinks(struct ln_watch *w, struct ln_error *err)
 		return ln_error_set(err, ENOMEM, "out of memory");
 	w->log_fd = -1;
 	w->n_sinks = 2;
-	int r = make_alert_sinks(w, err);
+	if (w->c.report && ln_sink_report_new(w->c.report, w->c.policy, &w->sinks[SINK_REPORT]) < 0)
+		return ln_error_set(err, ENOMEM, "out of memory");
+	w->n_sinks += w->c.report != NULL;
+	int r = learns ? 0 : make_alert_sinks(w, err);
 	ln_watch_forget_tokens(w);
 	return r;
+}
+
+/* Those that alerts go to beside standard error and the log. */
+static bool is_further(const struct ln_watch *w, size_t i)
+{
+	return i != SINK_CONSOLE && i != SINK_LOG && !(w->c.report && i == SINK_REPORT);
 }
 
 int ln_watch_sink_fd(const struct ln_watch *w, size_t i)
@@ -205,7 +217,7 @@ static void tell_lost(const struct ln_watch *w, size_t i)
 {
 	const struct ln_sink *s = w->sinks[i];
 
-	if (i == SINK_CONSOLE || i == SINK_LOG)
+	if (!is_further(w, i))
 		ln_log(LN_LOG_ERROR,
 		       "%s cannot be written (%s): records are being lost; the watch goes on",
 		       i == SINK_LOG ? w->log_path : "standard error", ln_sink_why(s));
@@ -286,7 +298,7 @@ size_t ln_watch_sink_stats(const struct ln_watch *w, struct ln_sink_stat ret[SIN
 	for (size_t i = 0; i < w->n_sinks; i++)
 		ret[i] = (struct ln_sink_stat){
 		    .name = w->sinks[i]->ops->name,
-		    .target = i == SINK_CONSOLE || i == SINK_LOG ? NULL : w->sinks[i]->target,
+		    .target = is_further(w, i) ? w->sinks[i]->target : NULL,
 		    .written = w->sinks[i]->written,
 		    .dropped = w->sinks[i]->dropped,
 		};

@@ -119,6 +119,7 @@ static int make_engine(struct ln_watch *w, struct ln_error *err)
 	    .search = w->resolv.search,
 	    .n_search = w->resolv.n_search,
 	    .attached = w->c.attach,
+	    .dry_run = ln_watch_learns(w),
 	    .dns_unseen = !w->c.kind->dns,
 	    .monitored = w->resolved,
 	    .ask = ln_watch_ask,

@@ -13,10 +13,11 @@
 #include <sys/types.h>
 #include "engine/engine.h"
 #include "identity.h"
+#include "output/report.h"
 #include "sensor/sensor.h"
 
 #define LN_WATCH_PIDS_MAX  64
-#define LN_WATCH_SINKS_MAX 18 /* console, log, and 16 that the policy names */
+#define LN_WATCH_SINKS_MAX 19 /* console, log, report, and 16 that the policy names */
 
 /* A kind of sensor, as a value: the tests bring their own. */
 struct ln_sensor_kind {
@@ -46,6 +47,9 @@ struct ln_watch_config {
 	const pid_t *pids; /* borrowed */
 	size_t n_pids;
 	int cgroup_fd; /* the agent's own, or -1; borrowed for ln_watch_prepare */
+	/* What is to be written at the end; borrowed. Its descriptor is kept where all others that
+	 * were inherited are closed. NULL: nothing. */
+	const struct ln_report_plan *report;
 };
 
 struct ln_watch; /* opaque */

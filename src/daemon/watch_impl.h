@@ -15,6 +15,7 @@
 
 #define SINK_CONSOLE  0
 #define SINK_LOG      1
+#define SINK_REPORT   2 /* when there is one */
 #define SINKS_MAX     LN_WATCH_SINKS_MAX
 #define UNCOVERED_MAX 8
 
@@ -75,6 +76,11 @@ struct ln_watch {
 };
 
 #define LN_WATCH_AGENT 1 /* id of the only tree */
+
+static inline bool ln_watch_learns(const struct ln_watch *w)
+{
+	return w->c.report && w->c.report->learn;
+}
 
 void ln_watch_event(const struct ln_event *ev, void *user);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "alert.h"
 #include "base/text.h"
+#include "observed.h"
 #include "writer.h"
 
 #define UNUSED_RULES_TOLD 10
@@ -14,7 +15,7 @@ struct console {
 	struct ln_sink base;
 	struct ln_writer writer;
 	struct ln_alert alert; /* its text is reused for everything */
-	bool quiet, no_alerts;
+	bool quiet, no_alerts, learning;
 };
 
 static struct console *console_of(struct ln_sink *s)
@@ -45,6 +46,8 @@ static void on_finding(struct ln_sink *s, const struct ln_finding *f)
 
 	bool notice = f->notice && !c->quiet;
 
+	if (c->learning && ln_observed_can_be_listed(f))
+		return;
 	if ((!f->alert || c->no_alerts) && !notice)
 		return;
 	begin(c);
@@ -183,7 +186,7 @@ static void add_counts(struct console *c, const struct ln_engine_summary *sum)
 		ln_buf_addf(&c->alert.text, ", %llu still open",
 			    (unsigned long long)sum->flows_open);
 	ln_buf_addc(&c->alert.text, '\n');
-	add_row(c, "violations");
+	add_row(c, c->learning ? "not permitted yet" : "violations");
 	ln_buf_addf(&c->alert.text, "%llu", (unsigned long long)sum->violations);
 	if (sum->repeats > 0)
 		ln_buf_addf(&c->alert.text, " and %llu repeats", (unsigned long long)sum->repeats);
@@ -260,6 +263,7 @@ int ln_sink_console_new(const struct ln_console_config *config, struct ln_sink *
 		return -ENOMEM;
 	c->base.ops = &ops;
 	c->quiet = config->quiet;
+	c->learning = config->learning;
 	c->no_alerts = config->no_alerts;
 	c->alert.color = config->color;
 	c->alert.redact.off = config->show_args;

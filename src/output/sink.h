@@ -83,6 +83,7 @@ struct ln_console_config {
 	int fd;         /* borrowed; standard error */
 	bool quiet;     /* alerts only: no summary */
 	bool no_alerts; /* they go elsewhere: only the summary and notices */
+	bool learning;  /* what a rule could permit is no alert */
 	bool color;
 	bool show_args; /* do not redact values that look like secrets */
 };

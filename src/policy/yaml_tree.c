@@ -96,7 +96,7 @@ static enum step put(struct builder *b, enum ln_yaml_kind kind, yaml_mark_t mark
 	return STEP_GO;
 }
 
-static enum step open_node(struct builder *b, enum ln_yaml_kind kind, yaml_mark_t mark)
+static enum step open_node(struct builder *b, enum ln_yaml_kind kind, yaml_mark_t mark, bool flow)
 {
 	struct ln_yaml_node *n;
 	enum step step;
@@ -111,13 +111,17 @@ static enum step open_node(struct builder *b, enum ln_yaml_kind kind, yaml_mark_
 	if (step != STEP_GO)
 		return step;
 	n->cut = true; /* until its end is seen */
+	n->flow = flow;
 	b->frames[b->depth++] = (struct frame){n, &n->child};
 	return STEP_GO;
 }
 
-static enum step close_node(struct builder *b)
+static enum step close_node(struct builder *b, yaml_mark_t mark)
 {
-	b->frames[--b->depth].node->cut = false;
+	struct ln_yaml_node *n = b->frames[--b->depth].node;
+
+	n->cut = false;
+	n->end = place(mark);
 	return STEP_GO;
 }
 
@@ -141,6 +145,7 @@ static enum step put_scalar(struct builder *b, const yaml_event_t *e)
 	n->text = text;
 	n->len = (uint32_t)len;
 	n->quoted = quoted;
+	n->end = place(e->end_mark);
 	return STEP_GO;
 }
 
@@ -194,13 +199,15 @@ static enum step build(struct builder *b, const yaml_event_t *e)
 		return put_scalar(b, e);
 	case YAML_SEQUENCE_START_EVENT:
 		refuse_decoration(b, e, e->data.sequence_start.anchor, e->data.sequence_start.tag);
-		return open_node(b, LN_YAML_LIST, e->start_mark);
+		return open_node(b, LN_YAML_LIST, e->start_mark,
+				 e->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE);
 	case YAML_MAPPING_START_EVENT:
 		refuse_decoration(b, e, e->data.mapping_start.anchor, e->data.mapping_start.tag);
-		return open_node(b, LN_YAML_MAP, e->start_mark);
+		return open_node(b, LN_YAML_MAP, e->start_mark,
+				 e->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
-		return close_node(b);
+		return close_node(b, e->start_mark);
 	default:
 		return STEP_GO;
 	}

@@ -27,9 +27,11 @@ struct ln_yaml_node {
 	const char *text; /* scalar: with a NUL after its end */
 	uint32_t len;
 	struct ln_place at;
+	struct ln_place end; /* just after a scalar; of a list in brackets the closing bracket */
 	uint8_t kind;
 	bool quoted;
-	bool cut; /* not closed when a syntax error ended the reading */
+	bool flow; /* a list or mapping in brackets */
+	bool cut;  /* not closed when a syntax error ended the reading */
 };
 
 struct ln_yaml {

@@ -80,6 +80,7 @@ class Shell:
     def __init__(self, net):
         self.folder = net.folder / "reader"
         self.folder.mkdir()
+        self.folder.chmod(0o1777)  # files of root and of the reader, who calls sudo
         (self.folder / "examples").symlink_to(ROOT / "examples")
         tools = net.folder / "tools"
         tools.mkdir()

@@ -35,6 +35,7 @@ SAMPLES = [
     (rules.banned_findings, "src/a/a.c", "return 1;\n", "exit(1);\n"),
     (rules.banned_findings, "src/a/a.c", "return 1;\n", "return 1; \n"),
     (rules.banned_findings, "README.md", "done\n", "later: TO" "DO\n"),
+    (rules.banned_findings, "a.py", "purpose: TO" "DO: what for? seen\n", "TO" "DO: what\n"),
     (rules.sleep_findings, "tests/kernel/a.py", "wait_for(x)\n", "time.sleep(1)\n"),
     (lambda p, t: rules.command_findings(p, t, {"run"}, {"--log"}), "README.md",
      "use `linnet run --log f -- cmd --other`\n", "use `linnet walk`\n"),
