@@ -39,19 +39,40 @@ static void print_ok(const char *file, size_t rules, bool json)
 	ln_buf_done(&b);
 }
 
+static void print_note(const char *file, const struct ln_rule *rule, const char *text, bool json)
+{
+	LN_AUTO_FREE char *note = NULL;
+
+	if (json) {
+		print_json(file, rule->line, 1, "note", text);
+	} else if (asprintf(&note, "note: %s", text) >= 0) {
+		const struct ln_diag d = {.line = rule->line, .column = 1, .text = note};
+		ln_print_diag(stdout, file, &d);
+	}
+}
+
 /* What is no error, but a hole in the threat model that a policy is. */
 static void print_gaps(const char *file, const struct ln_policy *p, bool json)
 {
 	for (size_t i = 0; i < ln_policy_rules(p); i++) {
 		const struct ln_rule *rule = ln_policy_rule(p, i);
-		char text[] = "note: this rule has no purpose; say what it is for";
-		if (rule->kind == LN_RULE_DYNAMIC || rule->kind == LN_RULE_DENY || rule->purpose)
+		if (rule->kind != LN_RULE_DYNAMIC && rule->kind != LN_RULE_DENY && !rule->purpose)
+			print_note(file, rule, "this rule has no purpose; say what it is for",
+				   json);
+	}
+}
+
+/* International names, as the DNS has them and as people read them. */
+static void print_both_forms(const char *file, const struct ln_policy *p, bool json)
+{
+	for (size_t i = 0; i < ln_policy_rules(p); i++) {
+		const struct ln_rule *rule = ln_policy_rule(p, i);
+		char name[LN_NAME_UNICODE_MAX], text[LN_NAME_UNICODE_MAX + LN_NAME_MAX + 32];
+
+		if (!rule->name || rule->kind == LN_RULE_UNIX || !ln_name_unicode(rule->name, name))
 			continue;
-		struct ln_diag d = {.line = rule->line, .column = 1, .text = text};
-		if (json)
-			print_json(file, d.line, d.column, "note", text + strlen("note: "));
-		else
-			ln_print_diag(stdout, file, &d);
+		snprintf(text, sizeof(text), "%s is %s in the DNS", name, rule->name);
+		print_note(file, rule, text, json);
 	}
 }
 
@@ -107,6 +128,7 @@ static int check_file(const char *file, bool strict, bool json)
 		return LN_STATUS_USAGE;
 	}
 	print_gaps(file, policy, json);
+	print_both_forms(file, policy, json);
 	int status = print_over(file, policy, strict, json) && strict ? LN_STATUS_FINDINGS : 0;
 	if (status == 0)
 		print_ok(file, ln_policy_rules(policy), json);

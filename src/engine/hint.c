@@ -120,6 +120,15 @@ static struct special special_of(const struct ln_flow *flow)
 	return (struct special){NULL, true};
 }
 
+static void add_name(struct ln_engine *e, const char *name)
+{
+	char text[LN_NAME_UNICODE_MAX];
+
+	ln_buf_addf(&e->hint, "\"%s\"", name);
+	if (ln_name_unicode(name, text))
+		ln_buf_addf(&e->hint, " (%s)", text);
+}
+
 /* Only what the policy can say: TCP or UDP, and a port. */
 static void add_rule_for(struct ln_engine *e, const char *destination, const struct ln_flow *flow)
 {
@@ -127,8 +136,10 @@ static void add_rule_for(struct ln_engine *e, const char *destination, const str
 		return;
 	if (e->hint.len > 0)
 		ln_buf_adds(&e->hint, "; ");
-	ln_buf_addf(&e->hint, "to allow it, add: destination \"%s\", port %u, protocol \"%s\"",
-		    destination, flow->remote.port, proto_text(flow->proto));
+	ln_buf_adds(&e->hint, "to allow it, add: destination ");
+	add_name(e, destination);
+	ln_buf_addf(&e->hint, ", port %u, protocol \"%s\"", flow->remote.port,
+		    proto_text(flow->proto));
 }
 
 static void add_rule_to_add(struct ln_engine *e, const struct ln_flow *flow)
@@ -169,15 +180,15 @@ const char *ln_hint_name(struct ln_engine *e, const char *name)
 
 	ln_buf_reset(&e->hint);
 	ln_policy_match(e->policy, &query, &match);
-	if (over)
+	if (over) {
 		add_expired(e, over);
-	else if (match.near == LN_NEAR_SUBDOMAIN)
+	} else if (match.near == LN_NEAR_SUBDOMAIN) {
 		add_near(e, NULL, &match);
-	else
-		ln_buf_addf(&e->hint,
-			    "to allow it, list \"%s\" in expected_outbound or in "
-			    "allowed_dynamic_resolution",
-			    name);
+	} else {
+		ln_buf_adds(&e->hint, "to allow it, list ");
+		add_name(e, name);
+		ln_buf_adds(&e->hint, " in expected_outbound or in allowed_dynamic_resolution");
+	}
 	return hint_text(e);
 }
 

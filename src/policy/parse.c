@@ -5,6 +5,7 @@
 #include <string.h>
 #include "checks.h"
 #include "loader.h"
+#include "lookalike.h"
 #include "source.h"
 
 #define AGENT_NAME_MAX 128
@@ -114,8 +115,10 @@ static int load(struct ln_loader *l, const char *bytes, size_t len)
 	if (err == 0 && yaml.root) {
 		read_root(l, yaml.root);
 		err = l->report.no_memory ? -ENOMEM : ln_index_build(l->policy);
-		if (err == 0)
+		if (err == 0) {
 			ln_check_rules(l->policy, l->places, &l->report);
+			ln_check_lookalikes(l->policy, l->places, &l->report);
+		}
 	}
 	ln_yaml_done(&yaml);
 	report_lost_indentation(l, bytes, len);

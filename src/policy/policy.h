@@ -171,6 +171,10 @@ const struct ln_rule *ln_policy_covers_addr(const struct ln_policy *p, const str
  * without a list of these the last two labels; the whole name when it has no more. */
 const char *ln_policy_registered_domain(const struct ln_policy *p, const char *name);
 
+/* The form that people write of a canonical name with "xn--" in it; false: there is none. */
+#define LN_NAME_UNICODE_MAX 1024
+bool ln_name_unicode(const char *name, char ret[LN_NAME_UNICODE_MAX]);
+
 /* UNIX sockets: `path` as in sockaddr_un without the leading NUL of an abstract one. NULL: none.
  * A path that is not absolute, or has a ".." in it, matches none. */
 const struct ln_rule *ln_policy_match_unix(const struct ln_policy *p, const char *path,

@@ -157,9 +157,9 @@ class Lab:
                               stdin=subprocess.DEVNULL, text=True)
         return json.loads(done.stdout)
 
-    def watched(self, *arguments):
+    def watched(self, *arguments, policy=None):
         """What a workload says that ran as the agent."""
-        run = Watched(self, arguments)
+        run = Watched(self, arguments, policy=policy)
         said = json.loads(run.line())
         run.end()
         return said

@@ -86,6 +86,9 @@ static void test_a_rule_that_decided_is_named(void **state)
 	finding.rule = &rule;
 	assert_has(console(), "\nRule Matched: evil.example ");
 	assert_has(cap.text, " (policy line 12)\n");
+	rule.kind = LN_RULE_DENY;
+	finding.reason = "Connection is denied by the policy.";
+	assert_has(console(), " (policy line 12) - Connection is denied by the policy.\n");
 }
 
 static void test_command(void **state)
