@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/random.h>
 #include "base/buf.h"
 #include "base/clock.h"
@@ -103,6 +104,10 @@ static int make_engine(struct ln_watch *w, struct ln_error *err)
 	    .dns_unseen = !w->c.kind->dns,
 	    .monitored = w->resolved,
 	    .ask = ln_watch_ask,
+	    .mode = w->c.mode,
+	    .dry_run = w->c.dry_run,
+	    .handle = (uint32_t)getppid(),
+	    .act = ln_watch_act,
 	    .on_finding = on_finding,
 	    .user = w,
 	};
@@ -214,12 +219,15 @@ void ln_watch_drain(struct ln_watch *w)
 
 uint64_t ln_watch_deadline(const struct ln_watch *w)
 {
-	return LN_MIN(ln_engine_deadline(w->engine), ln_watch_sinks_deadline(w));
+	uint64_t pursue = w->enforce.next_ns ? w->enforce.next_ns : UINT64_MAX;
+
+	return LN_MIN(LN_MIN(ln_engine_deadline(w->engine), pursue), ln_watch_sinks_deadline(w));
 }
 
 void ln_watch_tick(struct ln_watch *w)
 {
 	ln_engine_tick(w->engine, ln_clock_mono_ns(), ln_clock_wall_ns());
+	ln_watch_pursue(w);
 	ln_watch_dispatch_sinks(w);
 }
 

@@ -57,6 +57,10 @@ struct ln_sensor_config {
 	bool adopts;       /* adopt() will be called */
 	bool progress;     /* tell of open flows what they have sent, each second or so */
 	bool guard; /* with BPF LSM: refuse the tree's ptrace, kill and bpf on linnet itself */
+	/* Block mode: the tree is refused what is not permitted; see struct ln_grant too. */
+	bool blocks;
+	bool dry_run;      /* what would be refused is only told */
+	bool fails_closed; /* when linnet dies, what was permitted last goes on to hold */
 };
 
 struct ln_sensor_ops {
