@@ -141,7 +141,7 @@ def test_freeze_resume_freeze_kill(start):
     assert (done.returncode, done.stdout) == (0, "the agent goes on\n"), done.stderr
     watch.stdout.wait(lambda line: line == "went")
     again = linnet("resume", watch.pid)
-    assert again.returncode == 1 and "not frozen" in again.stderr
+    assert again.returncode == 1 and "not frozen" in again.stderr, watch.text()
     go(watch)
     watch.alerts.wait(lambda a: a.is_flow and a is not alert)
     assert frozen(watch)
