@@ -153,6 +153,8 @@ static int learn(struct learning *l)
 					      : base_name(l->command[0]),
 				 &config, &policy))
 		return LN_EXIT_FAILED;
+	/* What is learned must be what the agent does when it is left alone. */
+	config.mode = LN_MODE_MONITOR;
 	plan_files(l, &text, &report);
 	if (ln_watch_report_begin(&l->args, &report, &config)) {
 		status = watch(l, &config);

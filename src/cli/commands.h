@@ -8,11 +8,12 @@
 #include "base/error.h"
 #include "daemon/launch.h"
 #include "daemon/scribe.h"
+#include "daemon/target.h"
 #include "options.h"
 #include "policy/parse.h"
 
 extern const struct ln_command ln_cmd_run, ln_cmd_attach, ln_cmd_check, ln_cmd_doctor,
-    ln_cmd_explain, ln_cmd_replay, ln_cmd_learn;
+    ln_cmd_explain, ln_cmd_replay, ln_cmd_learn, ln_cmd_resume, ln_cmd_kill;
 
 #define LN_STATUS_FINDINGS 1
 #define LN_STATUS_USAGE    2
@@ -30,6 +31,9 @@ struct ln_policy *ln_load_policy_or_tell(const char *file);
 /* "file:line:column: what; what to do" */
 void ln_print_diag(FILE *to, const char *file, const struct ln_diag *d);
 
+/* `resume` and `kill`: the whole command. */
+int ln_run_target(const struct ln_command *c, int argc, char **argv, enum ln_target_deed deed);
+
 /* What `run` and `attach` have in common. */
 enum {
 	LN_OPT_SENSOR = 256,
@@ -40,6 +44,8 @@ enum {
 	LN_OPT_FAIL_ON_ALERT,
 	LN_OPT_GUARD,
 	LN_OPT_SUMMARY,
+	LN_OPT_MODE,
+	LN_OPT_DRY_RUN,
 	LN_OPT_STRICT,
 	LN_OPT_JSON,
 	LN_OPT_ALL,
@@ -57,6 +63,11 @@ enum {
 	    {"log", LN_OPT_LOG, "FILE",                                                            \
 	     "append the connection log to FILE instead of a new file in\n"                        \
 	     "/var/log/linnet (root) or $XDG_STATE_HOME/linnet"},                                  \
+	    {"mode", LN_OPT_MODE, "MODE",                                                          \
+	     "what becomes of a violation: monitor, block, kill or freeze;\n"                      \
+	     "wins over the policy's"},                                                            \
+	    {"dry-run", LN_OPT_DRY_RUN, NULL,                                                      \
+	     "only tell what the mode would do (block, unless one is asked for)"},                 \
 	    {"guard", LN_OPT_GUARD, NULL,                                                          \
 	     "refuse the agent what would harm linnet itself (needs BPF LSM)"},                    \
 	    {"deep", LN_OPT_DEEP, NULL,                                                            \
@@ -77,6 +88,8 @@ enum {
 
 struct ln_watch_args {
 	const char *policy_file, *sensor, *log, *user;
+	const char *mode; /* NULL: the policy's */
+	bool dry_run;
 	bool deep, guard, show_args, quiet, verbose;
 	const char *summary;
 	int alert_code;

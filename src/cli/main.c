@@ -6,8 +6,8 @@
 #include "commands.h"
 
 static const struct ln_command *const COMMANDS[] = {
-    &ln_cmd_run,     &ln_cmd_attach, &ln_cmd_learn,  &ln_cmd_check,
-    &ln_cmd_explain, &ln_cmd_replay, &ln_cmd_doctor,
+    &ln_cmd_run,    &ln_cmd_attach, &ln_cmd_learn,  &ln_cmd_check, &ln_cmd_explain,
+    &ln_cmd_replay, &ln_cmd_doctor, &ln_cmd_resume, &ln_cmd_kill,
 };
 
 static void help(FILE *to)

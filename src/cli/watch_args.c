@@ -83,6 +83,12 @@ static bool take(struct ln_options *o, struct ln_watch_args *a, int id, const ch
 	case LN_OPT_SHOW_ARGS:
 		a->show_args = true;
 		break;
+	case LN_OPT_MODE:
+		a->mode = value;
+		break;
+	case LN_OPT_DRY_RUN:
+		a->dry_run = true;
+		break;
 	case LN_OPT_GUARD:
 		a->guard = true;
 		break;
@@ -108,6 +114,43 @@ static bool take(struct ln_options *o, struct ln_watch_args *a, int id, const ch
 	return true;
 }
 
+static enum ln_mode parse_mode(const char *text)
+{
+	for (int m = 0; m < LN_MODE_COUNT; m++)
+		if (strcmp(text, ln_mode_text((enum ln_mode)m)) == 0)
+			return (enum ln_mode)m;
+	return LN_MODE_COUNT;
+}
+
+/* The option wins over the policy. Block comes before anything has happened, kill and freeze after,
+ * monitor not at all. */
+static bool choose_mode(const struct ln_watch_args *a, const struct ln_policy *p,
+			struct ln_watch_config *ret)
+{
+	static const int strictness[] = {
+	    [LN_MODE_MONITOR] = 0, [LN_MODE_FREEZE] = 1, [LN_MODE_KILL] = 2, [LN_MODE_BLOCK] = 3};
+	enum ln_mode listed = ln_policy_mode(p);
+
+	_Static_assert(LN_ARRAY_SIZE(strictness) == LN_MODE_COUNT, "a rank for each mode");
+	ret->mode = a->mode ? parse_mode(a->mode) : listed;
+	ret->dry_run = a->dry_run;
+	if (a->dry_run && ret->mode == LN_MODE_MONITOR)
+		ret->mode = LN_MODE_BLOCK;
+	if (strictness[ret->mode] < strictness[listed])
+		ln_log(LN_LOG_WARNING, "--mode=%s is looser than the policy's mode, %s", a->mode,
+		       ln_mode_text(listed));
+	else if (a->dry_run && listed != LN_MODE_MONITOR)
+		ln_log(LN_LOG_WARNING, "--dry-run: the policy's mode, %s, does nothing",
+		       ln_mode_text(listed));
+	if (ret->mode != LN_MODE_BLOCK || ret->kind->cgroup)
+		return true;
+	ln_log(LN_LOG_ERROR,
+	       "the %s sensor sees a connection when it is there, and cannot refuse it: mode "
+	       "block needs --sensor=bpf; --mode=kill and --mode=freeze work with %s, afterwards",
+	       ret->kind->name, ret->kind->name);
+	return false;
+}
+
 bool ln_watch_args_parse(struct ln_options *o, struct ln_watch_args *ret, int *ret_status)
 {
 	struct ln_watch_args a = {.sensor = "bpf"};
@@ -128,6 +171,12 @@ bool ln_watch_args_parse(struct ln_options *o, struct ln_watch_args *ret, int *r
 	}
 	if (a.deep && strcmp(a.sensor, "bpf") != 0) {
 		*ret_status = ln_options_wrong(o->command, "--deep needs the bpf sensor");
+		return false;
+	}
+	if (a.mode && parse_mode(a.mode) == LN_MODE_COUNT) {
+		*ret_status = ln_options_wrong(
+		    o->command, "there is no mode \"%s\"; take monitor, block, kill or freeze",
+		    a.mode);
 		return false;
 	}
 	if (a.quiet && a.verbose) {
@@ -225,7 +274,12 @@ bool ln_watch_args_apply(const struct ln_watch_args *a, const char *fallback_nam
 	    .guard = a->guard,
 	    .deep = a->deep,
 	    .cgroup_fd = -1,
+	    .ctl_fd = -1,
 	};
+	if (!choose_mode(a, policy, ret)) {
+		ln_policy_free(&policy);
+		return false;
+	}
 	*ret_policy = policy;
 	return true;
 }

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include "base/log.h"
 #include "cgroup.h"
@@ -234,6 +235,7 @@ static int become_monitor_of(const struct ln_launch_config *c, struct channels *
 	config.pids = &agent;
 	config.n_pids = 1;
 	config.cgroup_fd = cgroup->fd;
+	config.ctl_fd = ctl;
 	return become_monitor(&config, ctl, cgroup);
 }
 
@@ -371,6 +373,9 @@ int ln_launch_run(const struct ln_launch_config *c)
 	s.watched = agent;
 	s.agent_name = ln_policy_agent_name(c->watch.policy);
 	s.policy_file = c->watch.no_policy ? NULL : ln_policy_file(c->watch.policy);
+	s.cgroup_fd = cgroup.fd;
+	s.mode = c->watch.dry_run ? LN_MODE_MONITOR : c->watch.mode;
+	s.fails_closed = ln_policy_fails_closed(c->watch.policy);
 	if (r < 0) {
 		ln_log(LN_LOG_ERROR, "%s", err.text);
 		ln_closep(&ch.ctl[0]);
@@ -399,7 +404,9 @@ static int fork_monitor(const struct ln_watch_config *c, struct ln_supervisor *s
 	if (monitor == 0) {
 		ln_closep(&ch.ctl[0]);
 		close_inherited(&ch, &none, c);
-		_exit(become_monitor(c, ch.ctl[1], &none));
+		struct ln_watch_config config = *c;
+		config.ctl_fd = ch.ctl[1];
+		_exit(become_monitor(&config, ch.ctl[1], &none));
 	}
 	int r = monitor < 0
 		    ? ln_error_set(err, errno, "no process can be made: %s", strerror(errno))
@@ -436,13 +443,20 @@ int ln_launch_attach(const struct ln_watch_config *c, int alert_code)
 	struct ln_supervisor s = {.ctl_fd = -1, .exec_fd = -1, .signal_fd = -1, .tty_fd = -1};
 	struct ln_error err = {0};
 	struct inherited in;
-	int status = LN_EXIT_FAILED;
+	int status = LN_EXIT_FAILED, root_fds[LN_WATCH_PIDS_MAX];
 
 	take_signals(&in);
+	for (size_t i = 0; i < LN_ARRAY_SIZE(root_fds); i++)
+		root_fds[i] = i < c->n_pids ? (int)syscall(SYS_pidfd_open, c->pids[i], 0) : -1;
 	int r = fork_monitor(c, &s, &err);
 	s.watched = c->pids[0];
 	s.agent_name = ln_policy_agent_name(c->policy);
 	s.policy_file = c->no_policy ? NULL : ln_policy_file(c->policy);
+	s.roots = c->pids;
+	s.root_fds = root_fds;
+	s.n_roots = c->n_pids;
+	s.mode = c->dry_run ? LN_MODE_MONITOR : c->mode;
+	s.fails_closed = ln_policy_fails_closed(c->policy);
 	if (r < 0) {
 		ln_log(LN_LOG_ERROR, "%s", err.text);
 		if (s.monitor) {
@@ -453,6 +467,8 @@ int ln_launch_attach(const struct ln_watch_config *c, int alert_code)
 		ln_supervise_run(&s);
 		status = attach_status(&s, alert_code);
 	}
+	for (size_t i = 0; i < LN_ARRAY_SIZE(root_fds); i++)
+		ln_closep(&root_fds[i]);
 	ln_supervise_done(&s);
 	return status;
 }

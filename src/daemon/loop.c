@@ -286,6 +286,15 @@ static int read_ctl(struct loop *l)
 	return error == EAGAIN || error == EINTR ? 0 : -error;
 }
 
+static void read_kept(struct loop *l)
+{
+	char kept[64];
+	size_t n = ln_watch_take_kept(l->watch, kept, sizeof(kept));
+
+	for (size_t i = 0; i < n; i++)
+		on_message(l, kept[i], -1);
+}
+
 static int on_ctl(sd_event_source *s, int fd, uint32_t revents, void *user)
 {
 	return read_ctl(user);
@@ -425,6 +434,7 @@ static int on_round(sd_event_source *s, void *user)
 	struct loop *l = user;
 
 	ln_watch_settle(l->watch);
+	read_kept(l);
 	if (is_over(l))
 		return end_or_linger(l);
 	if (!l->behind && !l->attached && l->agent_started && ln_watch_root_ended(l->watch)) {

@@ -18,6 +18,12 @@
 #define LN_CTL_RELOAD   'H' /* launcher: a person wants the policy to be read again */
 #define LN_CTL_RESUMES  'C' /* launcher: and now I go on */
 
+/* These may bring descriptors of processes (SCM_RIGHTS), which are then meant too. */
+#define LN_CTL_KILL     'K' /* monitor: end the agent */
+#define LN_CTL_FREEZE   'Z' /* monitor: stop it */
+#define LN_CTL_DONE     'D' /* launcher: it is done */
+#define LN_CTL_NOT_DONE 'N' /* launcher: it cannot be, or is not this watch's mode */
+
 enum ln_loop_end {
 	LN_LOOP_TREE_ENDED,
 	LN_LOOP_QUIT,     /* by a signal or the launcher */

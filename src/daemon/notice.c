@@ -77,6 +77,19 @@ static void gaps_done(struct gaps *g)
 	ln_buf_done(&g->line);
 }
 
+static const char *mode_words(const struct ln_watch *w)
+{
+	static const char *const words[] = {
+	    [LN_MODE_MONITOR] = "violations are told",
+	    [LN_MODE_BLOCK] = "what the policy does not permit is refused",
+	    [LN_MODE_KILL] = "the first violation ends the agent",
+	    [LN_MODE_FREEZE] = "a violation stops the agent until `linnet resume`",
+	};
+	_Static_assert(LN_ARRAY_SIZE(words) == LN_MODE_COUNT, "words for each mode");
+
+	return w->c.dry_run ? "it is told what would be done, and nothing is" : words[w->c.mode];
+}
+
 void ln_watch_tell_header(struct ln_watch *w)
 {
 	struct gaps gaps = {0};
@@ -89,6 +102,8 @@ void ln_watch_tell_header(struct ln_watch *w)
 	    .n_rules = ln_policy_rules(p),
 	    .blind = (const char *const *)gaps.texts,
 	    .root_pid = (uint32_t)w->c.pids[0],
+	    .mode = w->c.mode,
+	    .dry_run = w->c.dry_run,
 	    .run = w->run,
 	    .resolvers = w->resolvers,
 	    .n_resolvers = w->n_resolvers,
@@ -106,6 +121,9 @@ void ln_watch_tell_header(struct ln_watch *w)
 	ln_log(LN_LOG_NOTICE, "watching %s (PID %u%s) by the %s sensor with %zu rule%s; log: %s",
 	       h.agent_name, h.root_pid, w->c.n_pids > 1 ? " and others" : "", h.sensor, h.n_rules,
 	       plural(h.n_rules), w->log_path);
+	if (w->c.mode != LN_MODE_MONITOR)
+		ln_log(LN_LOG_NOTICE, "mode %s%s: %s", ln_mode_text(w->c.mode),
+		       w->c.dry_run ? ", dry run" : "", mode_words(w));
 	if (gaps.n)
 		ln_log(LN_LOG_NOTICE, "%s (see `linnet doctor`)", ln_buf_text(&gaps.line));
 	gaps_done(&gaps);
@@ -134,6 +152,21 @@ static void tell_reach(const struct ln_watch *w)
 		    "make it root's, with mode 0600");
 }
 
+/* What is refused to the agent it can have done by another process of the same user, if the kernel
+ * lets it take that over. */
+static void tell_way_around(const struct ln_watch *w)
+{
+	if (w->c.agent_uid == 0)
+		ln_log(LN_LOG_WARNING,
+		       "GAP: the agent runs as root and can undo what block mode does; run it as "
+		       "a user of its own");
+	else if (w->shared_uid && !w->yama)
+		ln_log(LN_LOG_WARNING,
+		       "GAP: other processes run as the agent's user, and the kernel lets it take "
+		       "them over: what is refused to the agent they can do for it; give it a "
+		       "user of its own (--user), or set kernel.yama.ptrace_scope to 1");
+}
+
 void ln_watch_tell_gaps(const struct ln_watch *w)
 {
 	bool learns = ln_watch_learns(w);
@@ -158,6 +191,8 @@ void ln_watch_tell_gaps(const struct ln_watch *w)
 		       "GAP: the agent runs as root and could switch linnet off; run it as another "
 		       "user");
 	tell_reach(w);
+	if (w->c.mode == LN_MODE_BLOCK && !w->c.dry_run)
+		tell_way_around(w);
 }
 
 /* Each cgroup once; a flood of them is in the log. */

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include "base/log.h"
 #include "cgroup.h"
+#include "family.h"
 #include "privileges.h"
 #include "watch_impl.h"
 
@@ -78,7 +79,6 @@ static int make_sensor(struct ln_watch *w, struct ln_error *err)
 		if (!known)
 			ports[n++] = resolvers[i].port;
 	}
-	const enum ln_mode mode = ln_policy_mode(w->c.policy);
 	const struct ln_sensor_config config = {
 	    .dns_ports = ports,
 	    .n_dns_ports = n,
@@ -87,8 +87,10 @@ static int make_sensor(struct ln_watch *w, struct ln_error *err)
 	    .adopts = w->c.attach,
 	    .progress = ln_watch_limits_bytes(w->c.policy),
 	    .guard = w->c.guard,
-	    .blocks = mode != LN_MODE_MONITOR,
-	    .fails_closed = mode != LN_MODE_MONITOR && ln_policy_fails_closed(w->c.policy),
+	    .blocks = w->c.mode == LN_MODE_BLOCK,
+	    .dry_run = w->c.mode == LN_MODE_BLOCK && w->c.dry_run,
+	    .fails_closed =
+		w->c.mode == LN_MODE_BLOCK && !w->c.dry_run && ln_policy_fails_closed(w->c.policy),
 	    .policy = w->c.policy,
 	};
 	return w->c.kind->make(&config, err, &w->sensor);
@@ -227,6 +229,18 @@ static int find_reach(struct ln_watch *w, struct ln_error *err)
 	return 0;
 }
 
+static void find_ways_around(struct ln_watch *w)
+{
+	LN_AUTO_FREE char *text = NULL;
+	size_t len;
+
+	if (w->c.mode != LN_MODE_BLOCK || w->c.dry_run || w->c.agent_uid == 0)
+		return;
+	w->yama = ln_file_read("/proc/sys/kernel/yama/ptrace_scope", 16, &text, &len) == 0 &&
+		  text[0] >= '1' && text[0] <= '3';
+	w->shared_uid = ln_family_shares_user(w->c.agent_uid, w->c.pids, w->c.n_pids);
+}
+
 static int prepare(struct ln_watch *w, struct ln_error *err)
 {
 	const struct ln_cgroup own = {.parent_fd = -1, .fd = w->c.cgroup_fd};
@@ -245,6 +259,7 @@ static int prepare(struct ln_watch *w, struct ln_error *err)
 		r = find_reach(w, err);
 	if (r < 0)
 		return r;
+	find_ways_around(w);
 	r = make_sensor(w, err);
 	if (r == 0)
 		r = find_netns(w, err);
@@ -283,6 +298,7 @@ int ln_watch_prepare(const struct ln_watch_config *c, struct ln_error *err, stru
 	for (size_t i = 0; i < LN_ARRAY_SIZE(w->pidfds); i++)
 		w->pidfds[i] = -1;
 	w->c.cgroup_fd = c->cgroup_fd;
+	w->enforce.own_cgroup = c->cgroup_fd >= 0;
 	int r = prepare(w, err);
 	w->c.cgroup_fd = -1;
 	w->c.agent = NULL;

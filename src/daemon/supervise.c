@@ -10,9 +10,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "family.h"
 #include "loop.h"
+#include "restrain.h"
 #include "supervise.h"
 
+/* Descriptors that come with one message; and how long a cgroup may take to freeze. */
+#define FDS_MAX        64
+#define FREEZE_WAIT_MS 200
 /* How long the monitor has to answer after it was stopped and let go on. */
 #define ANSWER_NS LN_NS_PER_S
 
@@ -30,7 +35,8 @@ int ln_supervise_init(struct ln_supervisor *s, int ctl_fd, int exec_fd, struct l
 {
 	sigset_t mask;
 
-	*s = (struct ln_supervisor){.ctl_fd = ctl_fd, .exec_fd = exec_fd, .tty_fd = -1};
+	*s = (struct ln_supervisor){
+	    .ctl_fd = ctl_fd, .exec_fd = exec_fd, .tty_fd = -1, .cgroup_fd = -1};
 	ln_supervise_mask(&mask);
 	s->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signal_fd < 0)
@@ -39,8 +45,15 @@ int ln_supervise_init(struct ln_supervisor *s, int ctl_fd, int exec_fd, struct l
 	return 0;
 }
 
+static void release_held(struct ln_supervisor *s)
+{
+	while (s->n_held > 0)
+		ln_closep(&s->held[--s->n_held]);
+}
+
 void ln_supervise_done(struct ln_supervisor *s)
 {
+	release_held(s);
 	ln_closep(&s->ctl_fd);
 	ln_closep(&s->exec_fd);
 	ln_closep(&s->signal_fd);
@@ -98,7 +111,55 @@ static void tell(const struct ln_supervisor *s, const char *title, const char *r
 	ln_buf_done(&b);
 }
 
-static void tell_watch_ended(const struct ln_supervisor *s)
+/* One that has ended may have left its number to another process. */
+static size_t living_roots(const struct ln_supervisor *s, pid_t *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_roots; i++) {
+		struct pollfd p = {.fd = s->root_fds[i], .events = POLLIN};
+		if (p.fd >= 0 && poll(&p, 1, 0) == 0)
+			ret[n++] = s->roots[i];
+	}
+	if (s->agent)
+		ret[n++] = s->agent;
+	return n;
+}
+
+/* The whole agent, without the monitor's help. */
+static bool restrain_all(struct ln_supervisor *s, bool kills)
+{
+	pid_t roots[LN_SUPERVISE_ROOTS_MAX + 1];
+
+	s->frozen = s->frozen || !kills;
+	if (s->cgroup_fd >= 0)
+		return kills ? ln_restrain_kill(s->cgroup_fd) == 0
+			     : ln_restrain_freeze(s->cgroup_fd, FREEZE_WAIT_MS) == 0;
+	return ln_family_signal(roots, living_roots(s, roots), kills ? SIGKILL : SIGSTOP) > 0;
+}
+
+/* The monitor is gone, the agent is not: what the policy wants then is done here. What block mode
+ * refuses stays refused by the kernel side itself where it hangs at the agent's own cgroup. */
+static const char *what_holds_now(struct ln_supervisor *s)
+{
+	if (s->mode == LN_MODE_MONITOR)
+		return "NONE - the agent goes on, but linnet no longer watches it";
+	if (!s->fails_closed)
+		return "NONE - the agent goes on; linnet no longer watches it, and nothing is "
+		       "refused any more";
+	if (s->mode == LN_MODE_BLOCK && s->cgroup_fd >= 0)
+		return "CONFINED - the agent goes on with what was permitted last; linnet no "
+		       "longer watches it";
+	if (!restrain_all(s, s->mode == LN_MODE_KILL))
+		return "NONE - the agent could not be stopped and goes on; linnet no longer "
+		       "watches it";
+	return s->mode == LN_MODE_KILL
+		   ? "KILLED - the policy lets no agent run without a watch"
+		   : "FROZEN - the policy lets no agent run without a watch; `linnet resume "
+		     "PID` and `linnet kill PID` take the PID above";
+}
+
+static void tell_watch_ended(struct ln_supervisor *s)
 {
 	char reason[128] = "the monitor failed";
 
@@ -107,7 +168,7 @@ static void tell_watch_ended(const struct ln_supervisor *s)
 			 WTERMSIG(s->monitor_status), strsignal(WTERMSIG(s->monitor_status)));
 	else if (WEXITSTATUS(s->monitor_status) <= LN_MONITOR_QUIT_ALERTS)
 		snprintf(reason, sizeof(reason), "the monitor was told to end");
-	tell(s, "WATCH ENDED", reason, "NONE - the agent goes on, but linnet no longer watches it");
+	tell(s, "WATCH ENDED", reason, what_holds_now(s));
 }
 
 /* Whoever stops the monitor faster than it can speak must not silence it. */
@@ -160,9 +221,16 @@ static void reap_agent(struct ln_supervisor *s)
 {
 	int status;
 
-	while (s->agent && waitpid(s->agent, &status, WNOHANG | WUNTRACED) == s->agent) {
+	while (s->agent &&
+	       waitpid(s->agent, &status, WNOHANG | WUNTRACED | WCONTINUED) == s->agent) {
+		if (WIFCONTINUED(status)) {
+			s->frozen = s->frozen && s->cgroup_fd >= 0;
+			continue;
+		}
 		if (WIFSTOPPED(status)) {
-			mirror_stop(s, WSTOPSIG(status));
+			/* What we stopped ourselves is no stop of the user's job. */
+			if (!s->frozen)
+				mirror_stop(s, WSTOPSIG(status));
 			continue;
 		}
 		s->agent_status = status;
@@ -203,12 +271,32 @@ static bool is_job_stop(int signo)
 	return signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU;
 }
 
+/* Whoever resumed the agent need not have told us. */
+static bool is_frozen(const struct ln_supervisor *s)
+{
+	return s->frozen && (s->cgroup_fd < 0 || ln_restrain_is_frozen(s->cgroup_fd));
+}
+
+/* It could not take the signal that asks it to end, and must not run to do so. */
+static void end_frozen(struct ln_supervisor *s)
+{
+	if (s->cgroup_fd >= 0)
+		ln_restrain_kill(s->cgroup_fd);
+	for (size_t i = 0; i < s->n_held; i++)
+		ln_restrain_signal(s->held[i], SIGKILL);
+	kill(s->agent, SIGKILL);
+}
+
 static void on_signal(struct ln_supervisor *s, const struct signalfd_siginfo *si)
 {
 	int signo = (int)si->ssi_signo;
 
 	if (signo == SIGCHLD)
 		return;
+	if (s->agent && is_quit(signo) && is_frozen(s)) {
+		end_frozen(s);
+		return;
+	}
 	if (s->agent) {
 		/* What the terminal sends goes to the whole foreground group: the agent has it.
 		 * What the agent sends to its own group must not come back to it. */
@@ -278,10 +366,76 @@ static void send_policy(const struct ln_supervisor *s)
 	sendmsg(s->ctl_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* `linnet resume` finds them by our descriptors. The oldest goes. */
+static void hold(struct ln_supervisor *s, int pidfd)
+{
+	if (s->n_held == LN_ARRAY_SIZE(s->held)) {
+		ln_closep(&s->held[0]);
+		memmove(&s->held[0], &s->held[1], (s->n_held - 1) * sizeof(s->held[0]));
+		s->n_held--;
+	}
+	s->held[s->n_held++] = pidfd;
+}
+
+/* A process that has ended by itself is as good as killed. */
+static bool signal_each(struct ln_supervisor *s, int *fds, size_t n, int signo)
+{
+	bool done = true;
+
+	for (size_t i = 0; i < n; i++) {
+		int r = ln_restrain_signal(fds[i], signo);
+		done = done && (r == 0 || r == -ESRCH);
+		if (r == 0 && signo == SIGSTOP)
+			hold(s, LN_TAKE_FD(fds[i]));
+	}
+	return done;
+}
+
+/* The monitor reads what others wrote, so it gets no more than the mode is for. */
+static void on_request(struct ln_supervisor *s, char message, int *fds, size_t n)
+{
+	bool kills = message == LN_CTL_KILL;
+	bool done = s->mode == (kills ? LN_MODE_KILL : LN_MODE_FREEZE);
+
+	if (done && !kills)
+		s->frozen = true;
+	if (done && n == 0 && s->cgroup_fd >= 0)
+		done = kills ? ln_restrain_kill(s->cgroup_fd) == 0
+			     : ln_restrain_freeze(s->cgroup_fd, FREEZE_WAIT_MS) == 0;
+	if (done)
+		done = signal_each(s, fds, n, kills ? SIGKILL : SIGSTOP);
+	tell_monitor(s, done ? LN_CTL_DONE : LN_CTL_NOT_DONE);
+}
+
+/* One byte; returns as recv. *ret_n descriptors came with it, and are the caller's. */
+static ssize_t receive(int fd, char *ret, int ret_fds[static FDS_MAX], size_t *ret_n)
+{
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = ret, .iov_len = 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	*ret_n = 0;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		*ret_n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(ret_fds, CMSG_DATA(c), *ret_n * sizeof(int));
+	}
+	return n;
+}
+
 static void on_ctl(struct ln_supervisor *s)
 {
+	int fds[FDS_MAX];
+	size_t n_fds;
 	char message = 0;
-	ssize_t n = recv(s->ctl_fd, &message, 1, MSG_DONTWAIT);
+	ssize_t n = receive(s->ctl_fd, &message, fds, &n_fds);
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		ln_closep(&s->ctl_fd);
@@ -291,6 +445,10 @@ static void on_ctl(struct ln_supervisor *s)
 		s->stops = 0;
 	else if (n == 1 && message == LN_CTL_POLICY)
 		send_policy(s);
+	else if (n == 1 && (message == LN_CTL_KILL || message == LN_CTL_FREEZE))
+		on_request(s, message, fds, n_fds);
+	while (n_fds > 0)
+		ln_closep(&fds[--n_fds]);
 }
 
 bool ln_supervise_wait_ready(struct ln_supervisor *s)

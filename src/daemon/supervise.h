@@ -13,6 +13,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "base/error.h"
+#include "policy/policy.h"
+
+#define LN_SUPERVISE_ROOTS_MAX 64
+#define LN_HELD_MAX            512 /* the oldest goes */
 
 /* How the monitor ends; any other status means that it failed. */
 enum ln_monitor_exit {
@@ -42,6 +46,15 @@ struct ln_supervisor {
 	bool released; /* the agent was let go */
 	bool failed;   /* `failure` says why the agent did not run */
 	struct ln_exec_failure failure;
+	int cgroup_fd;      /* borrowed; the agent's own, -1 none */
+	enum ln_mode mode;  /* what the monitor may ask for */
+	bool fails_closed;  /* see on_monitor_end */
+	bool frozen;        /* as far as we know */
+	const pid_t *roots; /* borrowed; what was attached to */
+	int *root_fds;      /* borrowed; the same as descriptors, -1 where it has ended */
+	size_t n_roots;
+	int held[LN_HELD_MAX]; /* owned; processes that were stopped one by one */
+	size_t n_held;
 	int start_signal; /* came while the monitor was getting ready: give up */
 	bool quit_sent;
 	uint64_t stops;          /* of the monitor, since it last answered */

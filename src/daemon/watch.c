@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/random.h>
 #include "base/buf.h"
 #include "base/clock.h"
@@ -108,7 +109,7 @@ void ln_watch_event(const struct ln_event *ev, void *user)
 
 static int make_engine(struct ln_watch *w, struct ln_error *err)
 {
-	const bool blocks = ln_policy_mode(w->c.policy) != LN_MODE_MONITOR;
+	const bool blocks = w->c.mode == LN_MODE_BLOCK;
 	const struct ln_engine_config config = {
 	    .policy = w->c.policy,
 	    .run = w->run,
@@ -119,12 +120,14 @@ static int make_engine(struct ln_watch *w, struct ln_error *err)
 	    .search = w->resolv.search,
 	    .n_search = w->resolv.n_search,
 	    .attached = w->c.attach,
-	    .dry_run = ln_watch_learns(w),
 	    .dns_unseen = !w->c.kind->dns,
 	    .monitored = w->resolved,
 	    .ask = ln_watch_ask,
+	    .mode = w->c.mode,
+	    .dry_run = w->c.dry_run,
+	    .handle = (uint32_t)getppid(),
+	    .act = ln_watch_act,
 	    .on_finding = on_finding,
-	    .mode = ln_policy_mode(w->c.policy) == LN_MODE_BLOCK ? LN_MODE_BLOCK : LN_MODE_MONITOR,
 	    .on_grant = blocks ? on_grant : NULL,
 	    .on_revoke = blocks ? on_revoke : NULL,
 	    .user = w,
@@ -239,12 +242,15 @@ void ln_watch_drain(struct ln_watch *w)
 
 uint64_t ln_watch_deadline(const struct ln_watch *w)
 {
-	return LN_MIN(ln_engine_deadline(w->engine), ln_watch_sinks_deadline(w));
+	uint64_t pursue = w->enforce.next_ns ? w->enforce.next_ns : UINT64_MAX;
+
+	return LN_MIN(LN_MIN(ln_engine_deadline(w->engine), pursue), ln_watch_sinks_deadline(w));
 }
 
 void ln_watch_tick(struct ln_watch *w)
 {
 	ln_engine_tick(w->engine, ln_clock_mono_ns(), ln_clock_wall_ns());
+	ln_watch_pursue(w);
 	ln_watch_dispatch_sinks(w);
 }
 

@@ -43,6 +43,9 @@ struct ln_watch_config {
 	bool deep, guard; /* see ln_sensor_config */
 	uid_t agent_uid;
 	const struct ln_identity *agent; /* borrowed for ln_watch_prepare; NULL unknown */
+	enum ln_mode mode;               /* of the policy, or what was asked for in its place */
+	bool dry_run;
+	int ctl_fd;        /* borrowed; to the launcher, -1 none */
 	bool attach;       /* the processes live already; else one, that has not run yet */
 	const pid_t *pids; /* borrowed */
 	size_t n_pids;
@@ -107,5 +110,9 @@ void ln_watch_finish(struct ln_watch *w);
 /* The watch ends in order: `on_failure: closed` of the policy does not hold the agent any more. */
 void ln_watch_let_go(struct ln_watch *w);
 uint64_t ln_watch_violations(const struct ln_watch *w);
+/* What the launcher said while an answer of it was awaited; oldest first, each once. */
+size_t ln_watch_take_kept(struct ln_watch *w, char *ret, size_t max);
+/* Kill and freeze: looks for processes that were forked meanwhile, when that is due. */
+void ln_watch_pursue(struct ln_watch *w);
 
 #endif

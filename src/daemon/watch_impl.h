@@ -41,7 +41,21 @@ struct ln_policy_file {
 	bool again;                  /* it has changed since it was asked for */
 };
 
+#define LN_ENFORCE_PIDS_MAX 65536
+
+struct ln_enforcement {
+	bool own_cgroup;  /* the agent has one */
+	uint64_t done_ns; /* when it was killed or frozen last; 0 never */
+	uint64_t asked_ns;
+	unsigned pursuits;
+	uint64_t next_ns, wait_ns; /* when to look for who was forked meanwhile; 0 not */
+	char kept[64];             /* what the launcher said meanwhile */
+	size_t n_kept;
+	uint32_t pids[LN_ENFORCE_PIDS_MAX]; /* reused from request to request */
+};
+
 struct ln_watch {
+	struct ln_enforcement enforce;
 	struct ln_watch_config c;
 	struct ln_sensor *sensor;         /* owned */
 	struct ln_engine *engine;         /* owned */
@@ -51,7 +65,8 @@ struct ln_watch {
 	struct ln_sink *sinks[SINKS_MAX]; /* owned */
 	bool sink_told[SINKS_MAX];
 	size_t n_sinks;
-	char *tokens[LN_POLICY_SINKS_MAX]; /* owned; of the policy's sinks, until these are made */
+	char *tokens[LN_POLICY_SINKS_MAX]; /* owned; of the policy's sinks, until these are
+					      made */
 	int log_fd;                        /* owned until the sink has it */
 	char log_path[PATH_MAX];
 	int cgroup_events;             /* owned; -1 none */
@@ -63,9 +78,11 @@ struct ln_watch {
 	struct ln_resolv_conf resolv;
 	struct ln_endpoint resolvers[LN_RESOLV_SERVERS_MAX];
 	size_t n_resolvers;
-	char run[8];    /* what the ids of its alerts begin with */
-	uint64_t netns; /* cookie of the agent's network namespace; 0 unknown */
-	bool seen;      /* some process of the tree was told */
+	char run[8];     /* what the ids of its alerts begin with */
+	uint64_t netns;  /* cookie of the agent's network namespace; 0 unknown */
+	bool shared_uid; /* block mode: others than the agent run as its user */
+	bool yama;       /* and none of them can be taken over by it */
+	bool seen;       /* some process of the tree was told */
 	bool root_ended;
 	uint64_t uncovered[UNCOVERED_MAX]; /* ids of cgroups that a person was told of */
 	size_t n_uncovered;
@@ -88,7 +105,8 @@ void ln_watch_event(const struct ln_event *ev, void *user);
 void ln_watch_read_resolvers(struct ln_watch *w);
 void ln_watch_feed_hosts(struct ln_watch *w);
 int ln_watch_start_lookups(struct ln_watch *w, struct ln_error *err);
-/* Listens to systemd-resolved, where the agent's names come from the host's one; needs root. */
+/* Listens to systemd-resolved, where the agent's names come from the host's one; needs
+ * root. */
 void ln_watch_open_resolved(struct ln_watch *w);
 /* See `ask` of ln_engine_config. */
 bool ln_watch_ask(uint64_t ticket, const char *const *names, size_t n, void *user);
@@ -109,10 +127,13 @@ int ln_watch_read_tokens(struct ln_watch *w, struct ln_error *err);
 void ln_watch_forget_tokens(struct ln_watch *w);
 int ln_watch_make_sinks(struct ln_watch *w, struct ln_error *err);
 uint64_t ln_watch_sinks_deadline(const struct ln_watch *w);
-/* At the end: lets those that still have alerts to deliver do so, for as long as each may, and
- * counts what is left. */
+/* At the end: lets those that still have alerts to deliver do so, for as long as each may,
+ * and counts what is left. */
 void ln_watch_close_sinks(struct ln_watch *w);
 size_t ln_watch_sink_stats(const struct ln_watch *w, struct ln_sink_stat ret[SINKS_MAX]);
+
+/* enforce.c: see `act` of ln_engine_config. */
+struct ln_deed ln_watch_act(const struct ln_finding *f, void *user);
 
 /* notice.c: what a person is told of the watch itself. */
 void ln_watch_tell_header(struct ln_watch *w);

@@ -117,14 +117,21 @@ enum ln_action ln_actions_plan(const struct ln_engine *e, const struct ln_findin
 	return LN_ACTION_LOGGED;
 }
 
-/* Whether this finding is one that ends or stops the agent; what only tells of another one before
- * is none. */
+/* Not what only says more of a violation that was told: the end of a flow, a count, or what the
+ * bytes of a flow say that was unexpected anyway. */
+static bool is_first_word(const struct ln_finding *f)
+{
+	if (f->kind == LN_FINDING_CLAIM)
+		return f->title;
+	return f->kind != LN_FINDING_FLOW_CLOSE && f->kind != LN_FINDING_REPEATS;
+}
+
+/* Whether this finding is one that ends or stops the agent. */
 static bool calls_for_deed(const struct ln_engine *e, const struct ln_finding *f)
 {
 	bool acts = e->mode == LN_MODE_KILL || e->mode == LN_MODE_FREEZE;
 
-	return acts && !e->dry_run && f->kind != LN_FINDING_FLOW_CLOSE &&
-	       f->kind != LN_FINDING_REPEATS && is_violation(f) && is_its_doing(f);
+	return acts && !e->dry_run && is_first_word(f) && is_violation(f) && is_its_doing(f);
 }
 
 static void act(struct ln_engine *e, struct ln_finding *f)
@@ -169,6 +176,6 @@ void ln_actions_take(struct ln_engine *e, struct ln_finding *f)
 	if (calls_for_deed(e, f))
 		act(e, f);
 	f->action = ln_actions_plan(e, f, &f->action_why);
-	if (f->kind != LN_FINDING_FLOW_CLOSE)
+	if (is_first_word(f))
 		count(e, f);
 }

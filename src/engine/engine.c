@@ -430,6 +430,11 @@ size_t ln_engine_living(const struct ln_engine *e)
 	return ln_tree_living(e->tree, e->agent);
 }
 
+size_t ln_engine_pids(const struct ln_engine *e, uint64_t since_ns, uint32_t *ret, size_t max)
+{
+	return ln_tree_pids(e->tree, e->agent, since_ns, ret, max);
+}
+
 size_t ln_engine_open_flows(const struct ln_engine *e)
 {
 	return ln_flows_count(e) + ln_holds_flows(e);

@@ -95,7 +95,9 @@ void ln_engine_tick(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns);
 /* Tells what is still pending (repeat counts). Call once before the summary. */
 void ln_engine_finish(struct ln_engine *e, uint64_t now_ns, uint64_t wall_ns);
 
-size_t ln_engine_living(const struct ln_engine *e);     /* processes of the tree that live */
+size_t ln_engine_living(const struct ln_engine *e); /* processes of the tree that live */
+/* See ln_tree_pids. */
+size_t ln_engine_pids(const struct ln_engine *e, uint64_t since_ns, uint32_t *ret, size_t max);
 size_t ln_engine_open_flows(const struct ln_engine *e); /* that have not closed yet */
 void ln_engine_summary(const struct ln_engine *e, struct ln_engine_summary *ret);
 uint64_t ln_engine_rule_hits(const struct ln_engine *e, size_t rule_id);

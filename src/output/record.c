@@ -249,6 +249,10 @@ void ln_record_header(struct ln_record *r, const struct ln_sink_header *h)
 	ln_json_text(b, h->run);
 	add_surroundings(b, h);
 	r->netns = h->netns;
+	LN_JSON_KEY(b, "mode");
+	ln_json_text(b, ln_mode_text(h->mode));
+	LN_JSON_KEY(b, "dry_run");
+	ln_json_bool(b, h->dry_run);
 	LN_JSON_KEY(b, "blind");
 	ln_json_list(b, h->blind, h->n_blind);
 	end(r);

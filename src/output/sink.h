@@ -24,6 +24,8 @@ struct ln_sink_header {
 	const char *const *blind; /* what is not seen here, each "name: what that means" */
 	size_t n_blind;
 	uint32_t root_pid;
+	enum ln_mode mode;
+	bool dry_run;
 	const char *run;                     /* what the ids of its alerts begin with; NULL none */
 	const struct ln_endpoint *resolvers; /* trusted */
 	size_t n_resolvers;

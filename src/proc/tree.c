@@ -385,6 +385,20 @@ size_t ln_tree_living(const struct ln_tree *t, uint32_t agent)
 	return found ? found->living : 0;
 }
 
+size_t ln_tree_pids(const struct ln_tree *t, uint32_t agent, uint64_t since_ns, uint32_t *ret,
+		    size_t max)
+{
+	const struct node *node, *next;
+	size_t n = 0;
+
+	HASH_ITER (hh, t->by_pid, node, next) {
+		if (n < max && is_living(node) && node->proc.agent == agent &&
+		    node->proc.start_ns >= since_ns)
+			ret[n++] = node->proc.pid;
+	}
+	return n;
+}
+
 size_t ln_tree_size(const struct ln_tree *t)
 {
 	return t->size;

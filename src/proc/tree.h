@@ -54,6 +54,9 @@ struct ln_proc *ln_tree_exit(struct ln_tree *t, uint32_t pid, int status, uint64
 /* The newest process with this PID, living or not; NULL when unknown. */
 struct ln_proc *ln_tree_find(struct ln_tree *t, uint32_t pid);
 size_t ln_tree_living(const struct ln_tree *t, uint32_t agent);
+/* PIDs of up to `max` living ones that began at since_ns or later; returns how many. */
+size_t ln_tree_pids(const struct ln_tree *t, uint32_t agent, uint64_t since_ns, uint32_t *ret,
+		    size_t max);
 size_t ln_tree_size(const struct ln_tree *t);
 uint64_t ln_tree_refused(const struct ln_tree *t); /* counter */
 

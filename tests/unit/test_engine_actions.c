@@ -224,6 +224,26 @@ static void a_repetition_after_a_resume_is_told(void **state)
 	stop(f);
 }
 
+/* What the bytes say of a flow that was told is no second violation. */
+static void the_bytes_of_a_told_flow_end_nobody(void **state)
+{
+	struct deeds d = {.next = {.action = LN_ACTION_FROZEN, .news = true}};
+	struct fixture *f = begin(LN_MODE_FREEZE, false, &d);
+	const struct ln_flow flow = make_flow(1, BAD, IPPROTO_TCP);
+	struct ln_event ev = event(f, LN_EVENT_BYTES);
+	const struct ln_claim other = {.layer = LN_LAYER_OTHER};
+	struct ln_target asked = {0};
+
+	open_flow(f, &flow);
+	ev.bytes.flow = flow;
+	ln_claims_take(f->engine, &ev, &other, &asked);
+	assert_int_equal(f->last.kind, LN_FINDING_CLAIM);
+	assert_int_equal(f->last.verdict, LN_VERDICT_UNEXPECTED);
+	assert_false(f->last.alert);
+	assert_int_equal(d.asked, 1);
+	stop(f);
+}
+
 static void a_dry_run_ends_nobody(void **state)
 {
 	struct deeds d = {.next = {.action = LN_ACTION_KILLED, .news = true}};
@@ -250,6 +270,7 @@ int main(void)
 	    cmocka_unit_test(a_kill_that_failed_is_not_told_as_one),
 	    cmocka_unit_test(what_others_do_ends_nobody),
 	    cmocka_unit_test(a_repetition_after_a_resume_is_told),
+	    cmocka_unit_test(the_bytes_of_a_told_flow_end_nobody),
 	    cmocka_unit_test(a_dry_run_ends_nobody),
 	};
 
