@@ -122,7 +122,7 @@ static void attach(struct launched *l, pid_t target)
 
 static void an_attach_ends_by_a_signal(void **state)
 {
-	static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP};
+	static const int SIGNALS[] = {SIGINT, SIGTERM};
 	struct launched l;
 
 	for (size_t i = 0; i < LN_ARRAY_SIZE(SIGNALS); i++) {
