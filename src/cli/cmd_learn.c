@@ -4,12 +4,14 @@
 #include <string.h>
 #include "base/log.h"
 #include "commands.h"
+#include "output/report.h"
+#include "rejudge.h"
 
 struct learning {
 	struct ln_watch_args args;
 	char **command; /* ends with NULL; borrowed */
 	pid_t pid;      /* 0: a command is started */
-	char name[32];  /* of the agent, when nothing else names it */
+	char name[160]; /* of the agent, when nothing else names it */
 	char source[300];
 };
 
@@ -27,6 +29,11 @@ static int wrong(const struct ln_command *c, const struct learning *l)
 	if (a->alert_code)
 		return ln_options_wrong(c, "--fail-on-alert means nothing here: nothing is an "
 					   "alert while linnet learns");
+	if (a->from_log && (a->pid || a->user))
+		return ln_options_wrong(c, "--from-log takes logs, and no process");
+	if (a->from_log && !l->command[0])
+		return ln_options_wrong(
+		    c, "no log is given: linnet learn -o policy.yaml --from-log LOG…");
 	if (a->pid && l->command[0])
 		return ln_options_wrong(c, "a command and --pid exclude each other");
 	if (a->pid && a->user)
@@ -67,6 +74,11 @@ static const char *base_name(const char *path)
 
 static void set_words(struct learning *l)
 {
+	if (l->args.from_log) {
+		snprintf(l->source, sizeof(l->source), "the log %.200s%s", base_name(l->command[0]),
+			 l->command[1] ? " and others" : "");
+		return;
+	}
 	if (l->pid) {
 		snprintf(l->name, sizeof(l->name), "pid-%d", (int)l->pid);
 		snprintf(l->source, sizeof(l->source), "watching process %d", (int)l->pid);
@@ -122,6 +134,58 @@ static int watch(const struct learning *l, struct ln_watch_config *config)
 	return r;
 }
 
+/* The agent of the first log. */
+static void note_name(const struct ln_log_header *h, void *user)
+{
+	struct learning *l = user;
+
+	if (!l->name[0] && h->agent_name)
+		snprintf(l->name, sizeof(l->name), "%s", h->agent_name);
+}
+
+static bool name_by_log(struct learning *l)
+{
+	const struct ln_rejudge how = {.header = note_name, .user = l};
+	struct ln_log_sums sums;
+
+	/* No process is watched, so nothing of that is needed. */
+	l->args.sensor = "poll";
+	l->args.mode = "monitor";
+	if (l->args.name || l->args.policy_file || strcmp(l->command[0], "-") == 0)
+		return true;
+	return ln_rejudge_file(l->command[0], &how, &sums) == 0;
+}
+
+static void give(const struct ln_log_record *was, const struct ln_finding *now, void *user)
+{
+	struct ln_sink *sink = user;
+
+	sink->ops->finding(sink, now);
+}
+
+/* What logs say, by the same judge and into the same report as a watch. */
+static int read_logs(const struct learning *l, const struct ln_report_plan *plan,
+		     const struct ln_policy *policy)
+{
+	const struct ln_engine_summary none = {0};
+	const struct ln_sink_summary summary = {.sum = &none};
+	struct ln_sink *sink = NULL;
+	struct ln_log_sums sums;
+	int r = ln_sink_report_new(plan, policy, &sink);
+
+	if (r < 0) {
+		ln_log(LN_LOG_ERROR, "out of memory");
+		return LN_EXIT_FAILED;
+	}
+	const struct ln_rejudge how = {.policy = policy, .judged = give, .user = sink};
+	for (size_t i = 0; r == 0 && l->command[i]; i++)
+		r = ln_rejudge_file(l->command[i], &how, &sums);
+	if (r == 0)
+		sink->ops->summary(sink, &summary);
+	ln_sink_free(&sink);
+	return r < 0 ? LN_STATUS_USAGE : 0;
+}
+
 /* With a policy: whether it would have to change. Else the agent's own status. */
 static int exit_status(const struct learning *l, enum ln_scribe_end end, int status)
 {
@@ -147,9 +211,11 @@ static int learn(struct learning *l)
 
 	set_words(l);
 	l->args.text = &text;
+	if (l->args.from_log && !name_by_log(l))
+		return LN_STATUS_USAGE;
 	if (!ln_watch_args_apply(&l->args,
 				 l->args.name ? l->args.name
-				 : l->pid     ? l->name
+				 : l->name[0] ? l->name
 					      : base_name(l->command[0]),
 				 &config, &policy))
 		return LN_EXIT_FAILED;
@@ -157,7 +223,7 @@ static int learn(struct learning *l)
 	config.mode = LN_MODE_MONITOR;
 	plan_files(l, &text, &report);
 	if (ln_watch_report_begin(&l->args, &report, &config)) {
-		status = watch(l, &config);
+		status = l->args.from_log ? read_logs(l, &report.plan, policy) : watch(l, &config);
 		enum ln_scribe_end end = ln_watch_report_end(&report);
 		if (end == LN_SCRIBE_WRITTEN && report.files.policy)
 			ln_log(LN_LOG_NOTICE, "%s: read it before you use it", report.files.policy);
@@ -192,6 +258,8 @@ static const struct ln_option OPTIONS[] = {
     {"fold", LN_OPT_FOLD, "[N]",
      "write one wildcard for N (3) or more names of one registered domain"},
     {"name", LN_OPT_NAME, "NAME", "agent_name of the policy; else that of the command"},
+    {"from-log", LN_OPT_FROM_LOG, NULL,
+     "read what agents did from connection logs, given in the place of COMMAND"},
     {"pid", LN_OPT_PID, "PID", "watch a process that runs already"},
     {"user", LN_OPT_USER, "USER", "run the agent as USER, as in `linnet run`"},
     LN_WATCH_OPTIONS,
@@ -210,7 +278,8 @@ const struct ln_command ln_cmd_learn = {
     .options = OPTIONS,
     .examples = "  sudo linnet learn -o policy.yaml -- python3 agent.py\n"
 		"  sudo linnet learn -p policy.yaml -o policy.patch -- python3 agent.py\n"
-		"  sudo linnet learn -o policy.yaml --fold --pid 7843\n",
+		"  sudo linnet learn -o policy.yaml --fold --pid 7843\n"
+		"  linnet learn -o policy.yaml --from-log monday.jsonl tuesday.jsonl\n",
     .usage_status = LN_STATUS_USAGE,
     .run = run,
 };

@@ -45,6 +45,7 @@ enum {
 	LN_OPT_GUARD,
 	LN_OPT_SUMMARY,
 	LN_OPT_MODE,
+	LN_OPT_FROM_LOG,
 	LN_OPT_DRY_RUN,
 	LN_OPT_STRICT,
 	LN_OPT_JSON,
@@ -95,6 +96,7 @@ struct ln_watch_args {
 	int alert_code;
 	/* Of `learn`. */
 	const char *output, *name, *pid;
+	bool from_log;
 	size_t fold; /* 0: not */
 	bool force;
 	struct ln_buf *text; /* NULL, or where the policy's text is to be kept */

@@ -41,6 +41,9 @@ static bool take_for_learn(struct ln_options *o, struct ln_watch_args *a, int id
 	case LN_OPT_PID:
 		a->pid = value;
 		break;
+	case LN_OPT_FROM_LOG:
+		a->from_log = true;
+		break;
 	case LN_OPT_FORCE:
 		a->force = true;
 		break;

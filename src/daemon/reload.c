@@ -235,10 +235,21 @@ static void use(struct ln_watch *w, struct ln_policy *policy)
 		ln_sink_report_set_policy(w->sinks[SINK_REPORT], policy);
 	ln_policy_free(&w->own_policy);
 	w->own_policy = policy;
+	if (w->c.mode == LN_MODE_BLOCK && w->sensor->ops->trust)
+		w->sensor->ops->trust(w->sensor, w->resolvers, w->n_resolvers, w->netns);
 	if (ln_watch_start_lookups(w, &err) < 0)
 		ln_log(LN_LOG_WARNING, "the names of the policy are not looked up: %s", err.text);
 	ln_log(LN_LOG_NOTICE, "%s is taken: %zu rule%s", ln_policy_file(policy),
 	       ln_policy_rules(policy), ln_policy_rules(policy) == 1 ? "" : "s");
+}
+
+/* In block mode the kernel side has the policy too. */
+static bool set_sensor(struct ln_watch *w, const struct ln_policy *policy, struct ln_error *err)
+{
+	const struct ln_sensor_ops *ops = w->sensor->ops;
+
+	return w->c.mode != LN_MODE_BLOCK || !ops->set_policy ||
+	       ops->set_policy(w->sensor, policy, err) == 0;
 }
 
 static void take(struct ln_watch *w, int fd, bool by_hand)
@@ -260,10 +271,17 @@ static void take(struct ln_watch *w, int fd, bool by_hand)
 		ln_policy_free(&policy);
 		return;
 	}
+	struct ln_error err = {0};
+	if (!set_sensor(w, policy, &err)) {
+		refuse(w, err.text);
+		ln_policy_free(&policy);
+		return;
+	}
 	ln_watch_choose_resolvers(w, policy);
 	if (ln_engine_take_policy(w->engine, policy, w->resolvers, w->n_resolvers,
 				  ln_clock_mono_ns(), ln_clock_wall_ns()) < 0) {
 		ln_watch_choose_resolvers(w, w->c.policy);
+		set_sensor(w, w->c.policy, &err);
 		refuse(w, "out of memory");
 		ln_policy_free(&policy);
 		return;

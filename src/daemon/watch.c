@@ -52,6 +52,9 @@ static void on_finding(const struct ln_finding *f, void *user)
 
 	for (size_t i = 0; i < w->n_sinks; i++)
 		w->sinks[i]->ops->finding(w->sinks[i], f);
+	if (f->kind == LN_FINDING_VERDICT && f->verdict == LN_VERDICT_UNEXPECTED &&
+	    w->c.mode == LN_MODE_BLOCK && !w->c.dry_run && w->sensor->ops->cut)
+		w->sensor->ops->cut(w->sensor, f->flow->id);
 	if (f->kind != LN_FINDING_FLOW_OPEN || !f->flow || f->flow->inbound ||
 	    !w->sensor->ops->hint)
 		return;

@@ -467,6 +467,34 @@ size_t ln_names_find(struct ln_names *n, uint32_t agent, const struct ln_addr *a
 	return n_found;
 }
 
+void ln_names_each(const struct ln_names *n,
+		   void (*fn)(uint32_t agent, const struct ln_addr *addr,
+			      const struct ln_name_evidence *evidence, void *user),
+		   void *user)
+{
+	const struct place *place;
+	const struct entry *entry;
+
+	for (place = n->places; place; place = place->hh.next) {
+		for (entry = place->entries; entry; entry = entry->next) {
+			struct ln_name_evidence e = {
+			    .source = entry->source,
+			    .grants = true,
+			    .pid = entry->pid,
+			    .ttl_s = entry->ttl_s,
+			    .seen_ns = entry->seen_ns,
+			    .expires_ns = entry->expiry.key,
+			    .chain = entry->chain,
+			};
+
+			if (!entry->grants)
+				continue;
+			snprintf(e.name, sizeof(e.name), "%s", entry->name);
+			fn(place->key.agent, &place->key.addr, &e, user);
+		}
+	}
+}
+
 size_t ln_names_count(const struct ln_names *n)
 {
 	return n->n;

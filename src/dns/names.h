@@ -64,6 +64,11 @@ int ln_names_add(struct ln_names *n, uint32_t agent, const struct ln_addr *addr,
 /* Fills up to `max` entries, granting ones first, then newest first; returns how many. */
 size_t ln_names_find(struct ln_names *n, uint32_t agent, const struct ln_addr *addr,
 		     uint64_t now_ns, struct ln_name_evidence *ret, size_t max);
+/* Each entry that grants; what it gives is borrowed for the call. */
+void ln_names_each(const struct ln_names *n,
+		   void (*fn)(uint32_t agent, const struct ln_addr *addr,
+			      const struct ln_name_evidence *evidence, void *user),
+		   void *user);
 size_t ln_names_count(const struct ln_names *n);
 uint64_t ln_names_evicted(const struct ln_names *n); /* counter */
 /* Whether a name can permit this address at all: not loopback, unspecified (0/8, ::), multicast or

@@ -57,8 +57,6 @@ static const char *why_not_refused(const struct ln_finding *f)
 		return "it was read in bytes that were on their way";
 	if (f->kind == LN_FINDING_WIRE)
 		return "it was seen in packets that were on their way";
-	if (f->kind == LN_FINDING_VERDICT)
-		return "it was open before the policy changed";
 	if (f->kind == LN_FINDING_CHANNEL && f->channel->existing)
 		return "it was there before the watch began";
 	if (f->kind == LN_FINDING_CHANNEL || !f->flow)
@@ -79,6 +77,9 @@ static enum ln_action plan_block(const struct ln_engine *e, const struct ln_find
 {
 	if (e->dry_run && would_be_refused(f))
 		return LN_ACTION_WOULD_BLOCK;
+	/* A connection that a new policy does not permit is cut. */
+	if (f->kind == LN_FINDING_VERDICT && e->on_grant)
+		return e->dry_run ? LN_ACTION_WOULD_BLOCK : LN_ACTION_BLOCKED;
 	*ret_why = why_never(f);
 	if (*ret_why)
 		return LN_ACTION_LOGGED;

@@ -161,7 +161,20 @@ static void grant(struct ln_engine *e, uint32_t agent, const struct ln_addr *add
 	    !ln_names_grantable(addr))
 		return;
 	until_ns = until_ns > UINT64_MAX - grace_ns ? UINT64_MAX : until_ns + grace_ns;
-	e->on_grant(agent ? agent : e->agent, addr, evidence->name, until_ns, e->user);
+	if (until_ns > e->now_ns)
+		e->on_grant(agent ? agent : e->agent, addr, evidence->name, until_ns, e->user);
+}
+
+static void grant_again(uint32_t agent, const struct ln_addr *addr,
+			const struct ln_name_evidence *evidence, void *user)
+{
+	grant(user, agent, addr, evidence);
+}
+
+void ln_engine_grant_all(struct ln_engine *e)
+{
+	if (e->on_grant)
+		ln_names_each(e->names, grant_again, e);
 }
 
 void ln_engine_revoke(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr)

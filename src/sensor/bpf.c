@@ -530,6 +530,7 @@ static const struct ln_sensor_ops bpf_ops = {
     .trust = ln_bpf_trust,
     .grant = ln_bpf_grant,
     .revoke = ln_bpf_revoke,
+    .set_policy = ln_bpf_set_policy,
     .cut = ln_bpf_cut,
     .let_go = ln_bpf_let_go,
     .living = living,

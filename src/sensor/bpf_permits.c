@@ -365,6 +365,111 @@ void ln_bpf_revoke(struct ln_sensor *s, uint32_t agent, const struct ln_addr *ad
 	bpf_map_delete_elem(bpf_map__fd(b->skel->maps.answered), &key);
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Networks and names that the policy does not list any more. */
+static int drop_old(struct ln_bpf *b, const struct ln_permits *old, const struct ln_permits *new)
+{
+	uint64_t *keys = calloc(new->n_names + 1, sizeof(*keys)), key;
+
+	if (!keys)
+		return -ENOMEM;
+	for (size_t i = 0; i < new->n_names; i++)
+		keys[i] = name_key(b, new->names[i].name);
+	qsort(keys, new->n_names, sizeof(*keys), compare_keys);
+	for (size_t i = 0; i < old->n_names; i++) {
+		key = name_key(b, old->names[i].name);
+		if (!bsearch(&key, keys, new->n_names, sizeof(*keys), compare_keys))
+			bpf_map_delete_elem(bpf_map__fd(b->skel->maps.name_rules), &key);
+	}
+	for (size_t i = 0; i < old->n_nets; i++) {
+		const struct ln_net *net = &old->nets[i].net;
+		const struct ln_abi_network lpm = {.prefix_len = 32 + net->prefix_len,
+						   .host = host_of(&net->addr)};
+
+		if (ln_permits_find_net(new, net))
+			continue;
+		if (is_host(net))
+			bpf_map_delete_elem(bpf_map__fd(b->skel->maps.host_rules), &lpm.host);
+		else
+			bpf_map_delete_elem(bpf_map__fd(b->skel->maps.net_rules), &lpm);
+	}
+	free(keys);
+	return 0;
+}
+
+/* They point to sets of the old policy. */
+static void forget_names(struct ln_bpf *b)
+{
+	const struct bpf_map *maps[] = {b->skel->maps.answered, b->skel->maps.granted};
+	struct ln_abi_permit_key key;
+
+	for (size_t i = 0; i < LN_ARRAY_SIZE(maps); i++) {
+		int fd = bpf_map__fd(maps[i]), left = LN_ABI_PERMITS_MAX;
+
+		while (left-- > 0 && bpf_map_get_next_key(fd, NULL, &key) == 0)
+			bpf_map_delete_elem(fd, &key);
+	}
+}
+
+/* Both policies are in the maps for a moment. */
+static bool has_room(const struct ln_bpf *b, const struct ln_permits *old,
+		     const struct ln_permits *new, uint32_t pieces)
+{
+	return pieces <= b->permits.half &&
+	       old->n_nets + new->n_nets <= bpf_map__max_entries(b->skel->maps.host_rules) &&
+	       old->n_names + new->n_names <= bpf_map__max_entries(b->skel->maps.name_rules);
+}
+
+/* Written into the half that is not used, then the destinations change over one by one. */
+int ln_bpf_set_policy(struct ln_sensor *s, const struct ln_policy *policy, struct ln_error *err)
+{
+	struct ln_bpf *b = (struct ln_bpf *)s;
+	struct ln_bpf_permits *p = &b->permits;
+	uint32_t first = p->first == 1 ? 1 + p->half : 1, n = 0, *pieces = NULL;
+	struct ln_permits *table = NULL;
+	int r;
+
+	if (!p->on)
+		return 0;
+	r = ln_permits_new(policy, ln_clock_wall_ns() / LN_NS_PER_S, &table);
+	if (r < 0)
+		return ln_error_set(err, -r, "out of memory");
+	r = place_sets(table, first, err, &pieces, &n);
+	if (r == 0 && !has_room(b, p->table, table, n))
+		r = ln_error_set(err, E2BIG,
+				 "it is too much larger than the one that the watch "
+				 "was started with");
+	if (r == 0) {
+		r = write_table(b, table, pieces);
+		r = r == 0 ? drop_old(b, p->table, table) : r;
+		if (r < 0)
+			r = ln_error_set(err, -r, "it cannot be given to the kernel: %s",
+					 strerror(-r));
+	}
+	if (r < 0) {
+		ln_permits_free(&table);
+		free(pieces);
+		return r;
+	}
+	ln_permits_free(&p->table);
+	free(p->pieces);
+	p->table = table;
+	p->pieces = pieces;
+	p->first = first;
+	p->loopback = ln_policy_loopback(policy) == LN_LOOPBACK_ALLOW;
+	p->grace_ns = ln_policy_grace_ns(policy);
+	b->skel->bss->cfg_loopback_allowed = p->loopback;
+	b->skel->bss->cfg_grace_ns = p->grace_ns;
+	forget_names(b);
+	return 0;
+}
+
 /* The flow's id has the cookie of its socket in front. */
 void ln_bpf_cut(struct ln_sensor *s, uint64_t flow_id)
 {

@@ -220,6 +220,7 @@ void ln_bpf_trust(struct ln_sensor *s, const struct ln_endpoint *resolvers, size
 		  uint64_t netns);
 void ln_bpf_grant(struct ln_sensor *s, const struct ln_grant *grant);
 void ln_bpf_revoke(struct ln_sensor *s, uint32_t agent, const struct ln_addr *addr);
+int ln_bpf_set_policy(struct ln_sensor *s, const struct ln_policy *policy, struct ln_error *err);
 void ln_bpf_cut(struct ln_sensor *s, uint64_t flow_id);
 void ln_bpf_let_go(struct ln_sensor *s);
 

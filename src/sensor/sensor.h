@@ -97,6 +97,10 @@ struct ln_sensor_ops {
 	/* What the kernel permitted at this address on its own is no more; what was granted stays.
 	 */
 	void (*revoke)(struct ln_sensor *s, uint32_t agent, const struct ln_addr *addr);
+	/* Another policy; what was granted by names is forgotten, and has to be granted again. The
+	 * old one may go when this has succeeded; else it stays in force. */
+	int (*set_policy)(struct ln_sensor *s, const struct ln_policy *policy,
+			  struct ln_error *err);
 	/* The flow's socket sends no more. */
 	void (*cut)(struct ln_sensor *s, uint64_t flow_id);
 	/* The watch ends in order: what was to hold the agent after the sensor's death does not. */

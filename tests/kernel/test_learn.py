@@ -64,6 +64,28 @@ def test_what_is_learned_permits_the_same_run(start, learn):
     run_clean(start, path, *TWO_SITES)
 
 
+def test_the_log_of_a_run_gives_what_the_run_gives(start, learn, net):
+    _, path = learn(*TWO_SITES)
+    watch = start.run(WEATHER_ONLY, *TWO_SITES)
+    assert watch.wait() == 0
+    out = net.folder / "from-log.yaml"
+    done = subprocess.run([LINNET, "learn", "-q", "-o", out, "--from-log", watch.log_path],
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    check(out)
+    assert rules_of(out.read_text()) == rules_of(path.read_text())
+    assert 'agent_name: "test_agent"\n' in out.read_text()
+    run_clean(start, out, *TWO_SITES)
+
+
+def test_what_is_no_log_is_an_error(net):
+    for words in ["/etc/hostname"], [], ["/etc/hostname", "--user", "nobody"]:
+        done = subprocess.run([LINNET, "learn", "-o", net.folder / "none.yaml", "--from-log",
+                               *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and "linnet: error: " in done.stderr
+    assert not (net.folder / "none.yaml").exists()
+
+
 def test_two_runs_write_the_same_rules(learn):
     one, two = (learn(*TWO_SITES)[1].read_text() for _ in range(2))
     assert rules_of(one) == rules_of(two)
