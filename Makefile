@@ -7,7 +7,7 @@ SECONDS ?= 60
 BUILD   := build
 
 .DEFAULT_GOAL := all
-.PHONY: all setup-build setup-demo setup-test install demo test bench fuzz format clean help
+.PHONY: all setup-build setup-demo setup-package setup-test install deb demo test bench fuzz format clean help
 
 all: setup-build $(BUILD)/build.ninja ## build build/linnet
 	@ninja -C $(BUILD)
@@ -16,12 +16,16 @@ all: setup-build $(BUILD)/build.ninja ## build build/linnet
 $(BUILD)/build.ninja:
 	@meson setup $(BUILD) -Dtests=false
 
-setup-build setup-demo setup-test: setup-%:
+setup-build setup-demo setup-package setup-test: setup-%:
 	@tools/setup $*
 
 install: all ## install it; DESTDIR= and PREFIX= as usual
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD)
+	@tools/setup own
+
+deb: setup-package ## build a Debian package in build-deb/
+	@tools/deb
 	@tools/setup own
 
 demo: setup-demo all ## show the main job in a small internet of its own (root)

@@ -94,6 +94,7 @@ const struct ln_command ln_cmd_attach = {
     .examples = "  sudo linnet attach -p policy.yaml 7843\n"
 		"  sudo linnet attach -p policy.yaml $(pgrep -f agent.py)\n"
 		"  linnet attach --sensor=poll -p policy.yaml 7843\n",
+    .operand = "PID",
     .usage_status = LN_EXIT_FAILED,
     .run = run,
 };

@@ -180,6 +180,7 @@ const struct ln_command ln_cmd_check = {
     .examples = "  linnet check policy.yaml\n"
 		"  linnet check --strict policies/*.yaml\n"
 		"  linnet check --json policy.yaml | jq .text\n",
+    .operand = "FILE",
     .usage_status = LN_STATUS_USAGE,
     .run = run,
 };

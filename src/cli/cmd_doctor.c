@@ -302,7 +302,7 @@ static int run(const struct ln_command *c, int argc, char **argv)
 }
 
 static const struct ln_option OPTIONS[] = {
-    {"sensor", LN_OPT_SENSOR, "NAME", "bpf (default) or poll"},
+    {"sensor", LN_OPT_SENSOR, "bpf|poll", "where to look from; bpf is the default"},
     {"json", LN_OPT_JSON, NULL, "one JSON object a line"},
     {"help", 'h', NULL, "this text"},
     {0},
@@ -311,7 +311,7 @@ static const struct ln_option OPTIONS[] = {
 const struct ln_command ln_cmd_doctor = {
     .name = "doctor",
     .summary = "tell what linnet can see here, and prove that it does",
-    .usage = "[--sensor=NAME] [--json]",
+    .usage = "[--sensor=bpf|poll] [--json]",
     .description =
 	"Tells which hooks this kernel offers and, for each way out, whether it is seen,\n"
 	"raises an alert on preparation only, or is BLIND here. Then it tests itself:\n"

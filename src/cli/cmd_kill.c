@@ -22,6 +22,7 @@ const struct ln_command ln_cmd_kill = {
 	"be linnet itself or a process that is stopped.\n",
     .options = OPTIONS,
     .examples = "  sudo linnet kill 7843\n",
+    .operand = "PID",
     .usage_status = LN_STATUS_USAGE,
     .run = run,
 };

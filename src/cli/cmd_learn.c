@@ -280,6 +280,7 @@ const struct ln_command ln_cmd_learn = {
 		"  sudo linnet learn -p policy.yaml -o policy.patch -- python3 agent.py\n"
 		"  sudo linnet learn -o policy.yaml --fold --pid 7843\n"
 		"  linnet learn -o policy.yaml --from-log monday.jsonl tuesday.jsonl\n",
+    .operand = "COMMAND",
     .usage_status = LN_STATUS_USAGE,
     .run = run,
 };

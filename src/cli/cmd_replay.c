@@ -418,6 +418,7 @@ const struct ln_command ln_cmd_replay = {
     .options = OPTIONS,
     .examples = "  linnet replay -p new.yaml run.jsonl\n"
 		"  linnet replay -p policy.yaml --all --json run.jsonl | jq .\n",
+    .operand = "LOG",
     .usage_status = LN_STATUS_USAGE,
     .permutes = true,
     .run = run,

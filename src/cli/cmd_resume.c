@@ -51,6 +51,7 @@ const struct ln_command ln_cmd_resume = {
 	"again.\n",
     .options = OPTIONS,
     .examples = "  sudo linnet resume 7843\n",
+    .operand = "PID",
     .usage_status = LN_STATUS_USAGE,
     .run = run,
 };

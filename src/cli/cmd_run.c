@@ -59,6 +59,7 @@ const struct ln_command ln_cmd_run = {
     .examples = "  sudo linnet run -p policy.yaml -- python3 agent.py\n"
 		"  sudo linnet run -p policy.yaml --fail-on-alert -- ./agent --task 7\n"
 		"  linnet run --sensor=poll -p policy.yaml -- ./agent\n",
+    .operand = "COMMAND",
     .usage_status = LN_EXIT_FAILED,
     .run = run,
 };

@@ -13,7 +13,9 @@
 #include "policy/parse.h"
 
 extern const struct ln_command ln_cmd_run, ln_cmd_attach, ln_cmd_check, ln_cmd_doctor,
-    ln_cmd_explain, ln_cmd_replay, ln_cmd_learn, ln_cmd_resume, ln_cmd_kill;
+    ln_cmd_explain, ln_cmd_replay, ln_cmd_learn, ln_cmd_resume, ln_cmd_kill, ln_cmd_completion;
+/* All of them, up to a NULL. */
+extern const struct ln_command *const LN_COMMANDS[];
 
 #define LN_STATUS_FINDINGS 1
 #define LN_STATUS_USAGE    2
@@ -58,15 +60,14 @@ enum {
 };
 #define LN_WATCH_OPTIONS                                                                           \
 	{"policy", 'p', "FILE", "the policy: what the agent may reach (linnet.yaml(5))"},          \
-	    {"sensor", LN_OPT_SENSOR, "NAME",                                                      \
+	    {"sensor", LN_OPT_SENSOR, "bpf|poll",                                                  \
 	     "bpf (default; needs root), or poll (socket lists and /proc;\n"                       \
 	     "no root for your own processes, but it sees less)"},                                 \
 	    {"log", LN_OPT_LOG, "FILE",                                                            \
 	     "append the connection log to FILE instead of a new file in\n"                        \
 	     "/var/log/linnet (root) or $XDG_STATE_HOME/linnet"},                                  \
-	    {"mode", LN_OPT_MODE, "MODE",                                                          \
-	     "what becomes of a violation: monitor, block, kill or freeze;\n"                      \
-	     "wins over the policy's"},                                                            \
+	    {"mode", LN_OPT_MODE, "monitor|block|kill|freeze",                                     \
+	     "what becomes of a violation; wins over the policy's"},                               \
 	    {"dry-run", LN_OPT_DRY_RUN, NULL,                                                      \
 	     "only tell what the mode would do (block, unless one is asked for)"},                 \
 	    {"guard", LN_OPT_GUARD, NULL,                                                          \

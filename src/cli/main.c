@@ -5,9 +5,10 @@
 #include "base/log.h"
 #include "commands.h"
 
-static const struct ln_command *const COMMANDS[] = {
-    &ln_cmd_run,    &ln_cmd_attach, &ln_cmd_learn,  &ln_cmd_check, &ln_cmd_explain,
-    &ln_cmd_replay, &ln_cmd_doctor, &ln_cmd_resume, &ln_cmd_kill,
+const struct ln_command *const LN_COMMANDS[] = {
+    &ln_cmd_run,     &ln_cmd_attach,     &ln_cmd_learn,  &ln_cmd_check,
+    &ln_cmd_explain, &ln_cmd_replay,     &ln_cmd_doctor, &ln_cmd_resume,
+    &ln_cmd_kill,    &ln_cmd_completion, NULL,
 };
 
 static void help(FILE *to)
@@ -17,8 +18,9 @@ static void help(FILE *to)
 	      "connection that its policy does not list.\n\n"
 	      "Commands:\n",
 	      to);
-	for (size_t i = 0; i < LN_ARRAY_SIZE(COMMANDS); i++)
-		fprintf(to, "  %-8s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
+	for (size_t i = 0; LN_COMMANDS[i]; i++)
+		if (!LN_COMMANDS[i]->hidden)
+			fprintf(to, "  %-8s %s\n", LN_COMMANDS[i]->name, LN_COMMANDS[i]->summary);
 	fputs(
 	    "\n`linnet COMMAND -h` tells more, and so do the manual pages linnet(1) and\n"
 	    "linnet.yaml(5). `linnet --version` tells the version.\n\n"
@@ -32,19 +34,20 @@ static void help(FILE *to)
 
 static const struct ln_command *find(const char *name)
 {
-	for (size_t i = 0; i < LN_ARRAY_SIZE(COMMANDS); i++)
-		if (strcmp(COMMANDS[i]->name, name) == 0)
-			return COMMANDS[i];
+	for (size_t i = 0; LN_COMMANDS[i]; i++)
+		if (strcmp(LN_COMMANDS[i]->name, name) == 0)
+			return LN_COMMANDS[i];
 	return NULL;
 }
 
 static int unknown(const char *word)
 {
-	const char *names[LN_ARRAY_SIZE(COMMANDS)];
+	const char *names[LN_ARRAY_SIZE(LN_COMMANDS)];
+	size_t n = 0;
 
-	for (size_t i = 0; i < LN_ARRAY_SIZE(COMMANDS); i++)
-		names[i] = COMMANDS[i]->name;
-	const char *guess = ln_options_guess(word, names, LN_ARRAY_SIZE(names));
+	for (; LN_COMMANDS[n]; n++)
+		names[n] = LN_COMMANDS[n]->name;
+	const char *guess = ln_options_guess(word, names, n);
 	if (guess)
 		ln_log(LN_LOG_ERROR, "there is no command \"%s\"; did you mean \"%s\"?", word,
 		       guess);

@@ -172,7 +172,10 @@ static void print_option(const struct ln_option *opt, FILE *to)
 		 : is_optional(opt) ? "[="
 				    : "=",
 		 is_optional(opt) ? arg + 1 : arg);
-	fprintf(to, "  %-28s ", left);
+	if (strlen(left) > 28)
+		fprintf(to, "  %s\n%31s", left, "");
+	else
+		fprintf(to, "  %-28s ", left);
 	/* Further lines of the help text are set under the first. */
 	for (const char *c = opt->help; *c; c++)
 		if (*c == '\n')

@@ -11,8 +11,10 @@
 
 struct ln_option {
 	const char *name;
-	int id;          /* what ln_options_next returns: a letter, or from 256 for none */
-	const char *arg; /* NULL: none; "[CODE]": optional, only as --name=CODE */
+	int id; /* what ln_options_next returns: a letter, or from 256 for none */
+	/* NULL: none; "[CODE]": optional, only as --name=CODE; "a|b": one of these. Completions go
+	 * by this word (cmd_completion.c). */
+	const char *arg;
 	const char *help;
 };
 
@@ -23,8 +25,11 @@ struct ln_command {
 	const char *description;         /* ends with a line break */
 	const struct ln_option *options; /* up to one without a name */
 	const char *examples;            /* lines, ready to print */
-	int usage_status;                /* exit status for a wrong command line */
-	bool permutes;                   /* options may come behind arguments, too */
+	const char *
+	    operand; /* what its arguments are, as ln_option.arg; NULL: there is nothing to offer */
+	int usage_status; /* exit status for a wrong command line */
+	bool permutes;    /* options may come behind arguments, too */
+	bool hidden;      /* not in the list of commands */
 	int (*run)(const struct ln_command *c, int argc, char **argv);
 };
 

@@ -24,6 +24,7 @@ FILE_LINES, FUNCTION_LINES, PROSE_COLUMNS = 600, 60, 120
 # What documents may call besides files of the tree.
 PROGRAMS = {"make", "meson", "ninja", "linnet", "python3", "bpftool", "sysctl", "rm"}
 LICENCES = {"Apache-2.0", "GPL-2.0-or-later", "GPL-2.0-or-later OR Apache-2.0"}
+LISTS_OF_DEBHELPER = {".docs", ".examples", ".lintian-overrides"}
 NO_SPDX = {".md", ".json", ".yaml", ".yml", ".txt", ".scd", ".conf", ".bin", ""}
 # Calls that would make the engine, or what is below it, do I/O, log or read a clock.
 IMPURE = re.compile(r"\b(open|openat|read|write|socket|ioctl|syscall|time|clock_gettime|printf|"
@@ -79,6 +80,8 @@ def purity_findings(path, text):
 def spdx_findings(path, text):
     """One SPDX line in the first two lines; the licence fits the folder."""
     name = PurePath(path)
+    if name.parts[0] == "debian" and name.suffix in LISTS_OF_DEBHELPER:
+        return []
     if name.suffix in NO_SPDX and not text.startswith("#!") and name.name != "Makefile":
         return []
     head = "\n".join(text.splitlines()[:2])

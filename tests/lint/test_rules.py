@@ -27,6 +27,7 @@ SAMPLES = [
     (rules.spdx_findings, "src/a/a.c", "/* SPDX-License-Identifier: Apache-2.0 */\n", "int a;\n"),
     (rules.spdx_findings, "bpf/a.bpf.c", "/* SPDX-License-Identifier: GPL-2.0-or-later */\n",
      "/* SPDX-License-Identifier: Apache-2.0 */\n"),
+    (rules.spdx_findings, "debian/linnet.sysusers", "# SPDX-License-Identifier: Apache-2.0\n", "u a\n"),
     (rules.spdx_findings, "tests/run", "#!/bin/sh\n# SPDX-License-Identifier: Apache-2.0\n", "#!/bin/sh\n"),
     (rules.length_findings, "src/a/a.c", long_function(60), long_function(61)),
     (rules.length_findings, "src/a/a.c", "/* length: one table */\n" + long_function(61),
