@@ -132,6 +132,7 @@ void ln_watch_inspect(struct ln_watch *w)
 {
 	look_at_time(w);
 	look_at_log(w);
+	ln_watch_end_rules(w);
 	if (w->sensor->ops->inspect)
 		w->sensor->ops->inspect(w->sensor, ln_watch_event, w);
 }

@@ -225,6 +225,7 @@ static struct ln_policy *read_policy(struct ln_watch *w, int fd)
 /* The engine has the new one from here on, so nothing may keep the old one. */
 static void use(struct ln_watch *w, struct ln_policy *policy)
 {
+	const enum ln_mode old_mode = ln_policy_mode(w->c.policy);
 	struct ln_error err = {0};
 
 	ln_lookup_free(&w->lookup);
@@ -235,8 +236,14 @@ static void use(struct ln_watch *w, struct ln_policy *policy)
 		ln_sink_report_set_policy(w->sinks[SINK_REPORT], policy);
 	ln_policy_free(&w->own_policy);
 	w->own_policy = policy;
+	w->rule_ends_s = 0;
 	if (w->c.mode == LN_MODE_BLOCK && w->sensor->ops->trust)
 		w->sensor->ops->trust(w->sensor, w->resolvers, w->n_resolvers, w->netns);
+	if (old_mode != ln_policy_mode(policy))
+		ln_log(LN_LOG_NOTICE,
+		       "its mode, %s, counts from the next start; this watch goes "
+		       "on in mode %s",
+		       ln_mode_text(ln_policy_mode(policy)), ln_mode_text(w->c.mode));
 	if (ln_watch_start_lookups(w, &err) < 0)
 		ln_log(LN_LOG_WARNING, "the names of the policy are not looked up: %s", err.text);
 	ln_log(LN_LOG_NOTICE, "%s is taken: %zu rule%s", ln_policy_file(policy),
@@ -250,6 +257,35 @@ static bool set_sensor(struct ln_watch *w, const struct ln_policy *policy, struc
 
 	return w->c.mode != LN_MODE_BLOCK || !ops->set_policy ||
 	       ops->set_policy(w->sensor, policy, err) == 0;
+}
+
+/* When the next rule ends; UINT64_MAX: none does. */
+static uint64_t next_end_s(const struct ln_policy *policy, uint64_t now_s)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (size_t i = 0; i < ln_policy_rules(policy); i++) {
+		uint64_t end = ln_policy_rule(policy, i)->expires_s;
+		if (end > now_s)
+			next = LN_MIN(next, end);
+	}
+	return next;
+}
+
+void ln_watch_end_rules(struct ln_watch *w)
+{
+	const uint64_t now_s = ln_clock_wall_ns() / LN_NS_PER_S;
+	struct ln_error err = {0};
+
+	if (w->c.mode != LN_MODE_BLOCK || now_s < w->rule_ends_s)
+		return;
+	/* The first look only notes when that will be. */
+	if (w->rule_ends_s && !set_sensor(w, w->c.policy, &err))
+		ln_log(LN_LOG_ERROR, "a rule that has expired still permits in the kernel: %s",
+		       err.text);
+	else if (w->rule_ends_s)
+		ln_engine_grant_again(w->engine);
+	w->rule_ends_s = next_end_s(w->c.policy, now_s);
 }
 
 static void take(struct ln_watch *w, int fd, bool by_hand)

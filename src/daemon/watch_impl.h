@@ -89,6 +89,7 @@ struct ln_watch {
 	struct ln_inspection self;
 	struct ln_reach reach; /* of the agent's user, where it is not linnet's own */
 	struct ln_policy_file policy_file;
+	uint64_t rule_ends_s;         /* block mode: when the next rule does; 0 not known */
 	struct ln_policy *own_policy; /* owned; the one that came last; NULL: that of `c` */
 };
 
@@ -115,6 +116,8 @@ bool ln_watch_ask(uint64_t ticket, const char *const *names, size_t n, void *use
 void ln_watch_choose_resolvers(struct ln_watch *w, const struct ln_policy *policy);
 
 /* reload.c */
+/* In block mode: what rules that have ended permitted, the kernel side forgets. Each second. */
+void ln_watch_end_rules(struct ln_watch *w);
 bool ln_watch_limits_bytes(const struct ln_policy *policy);
 /* As root, before the privileges go. */
 void ln_watch_open_policy(struct ln_watch *w);

@@ -165,16 +165,16 @@ static void grant(struct ln_engine *e, uint32_t agent, const struct ln_addr *add
 		e->on_grant(agent ? agent : e->agent, addr, evidence->name, until_ns, e->user);
 }
 
-static void grant_again(uint32_t agent, const struct ln_addr *addr,
-			const struct ln_name_evidence *evidence, void *user)
+static void grant_one(uint32_t agent, const struct ln_addr *addr,
+		      const struct ln_name_evidence *evidence, void *user)
 {
 	grant(user, agent, addr, evidence);
 }
 
-void ln_engine_grant_all(struct ln_engine *e)
+void ln_engine_grant_again(struct ln_engine *e)
 {
 	if (e->on_grant)
-		ln_names_each(e->names, grant_again, e);
+		ln_names_each(e->names, grant_one, e);
 }
 
 void ln_engine_revoke(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr)

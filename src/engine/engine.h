@@ -85,6 +85,8 @@ void ln_engine_feed(struct ln_engine *e, const struct ln_event *ev);
 int ln_engine_take_policy(struct ln_engine *e, const struct ln_policy *policy,
 			  const struct ln_endpoint *resolvers, size_t n_resolvers, uint64_t now_ns,
 			  uint64_t wall_ns);
+/* For a sensor that has forgotten what was granted: all that grants, once more. */
+void ln_engine_grant_again(struct ln_engine *e);
 /* One that cannot be taken, only told. */
 void ln_engine_refuse_policy(struct ln_engine *e, const char *file, const char *why,
 			     uint64_t now_ns, uint64_t wall_ns);

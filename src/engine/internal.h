@@ -172,8 +172,6 @@ void ln_engine_add_name(struct ln_engine *e, uint32_t agent, const struct ln_add
 			const struct ln_name_evidence *evidence);
 /* Block mode: takes back what the kernel may have permitted at the address on its own. */
 void ln_engine_revoke(struct ln_engine *e, uint32_t agent, const struct ln_addr *addr);
-/* All that grants once more, for who has forgotten it. */
-void ln_engine_grant_all(struct ln_engine *e);
 bool ln_engine_is_resolver(const struct ln_engine *e, const struct ln_flow *flow);
 /* Whether it is listed as one, whoever answers there. */
 bool ln_engine_lists_resolver(const struct ln_engine *e, const struct ln_endpoint *remote);

@@ -116,7 +116,7 @@ int ln_engine_take_policy(struct ln_engine *e, const struct ln_policy *policy,
 	ln_aliases_set_grace(e->aliases, ln_policy_grace_ns(policy));
 	ln_bytes_policy_changed(e);
 	ln_engine_tick(e, now_ns, wall_ns);
-	ln_engine_grant_all(e);
+	ln_engine_grant_again(e);
 	ln_flows_judge_anew(e, &news);
 	tell_policy(e, &news);
 	return 0;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block mode: what is not permitted is refused in the kernel, at once and before a byte has left;
 and what is permitted works from its first connect."""
+import datetime
+import errno
 import json
 import os
 import select
@@ -12,6 +14,8 @@ import pytest
 
 from netlab import API, API6, OTHER, OTHER6, SCRIPTED_RESOLVER, sh
 from policies import policy
+from test_dns_abuse import CLIENT, FORGED, FORGERIES, GENUINE, GOOD, POLICY
+from test_dns_abuse import resolver as forged_resolver  # noqa: F401
 from watch import actor
 
 PYTHON = "/usr/bin/python3"
@@ -196,6 +200,36 @@ def test_an_unlisted_name_permits_nothing(start):
                        "tcp('104.28.14.6', 443)",
                        "tcp('203.0.113.20', 443)", "tcp('203.0.113.20', 80)")
     assert said == ["ok", "ok", "EPERM", "ok", "EPERM"]
+
+
+@pytest.mark.parametrize("kind", FORGERIES)
+def test_a_forged_answer_permits_nothing_in_the_kernel(start, forged_resolver, kind):
+    """As its kernel side reads it, before the engine has."""
+    script = (f"ask(s)\nfor i in range(2): s.recv(4096)\n"
+              f"for a in {FORGED!r}, {GENUINE!r}:\n"
+              "    t = socket.socket()\n    t.settimeout(5)\n"
+              "    print(t.connect_ex((a, 443)))\n")
+    watch = start.run(POLICY + "mode: block\n", PYTHON, "-B", "-c", CLIENT + script,
+                      **forged_resolver(FORGERIES[kind], GOOD))
+    assert watch.wait() == 0, watch.text()
+    # Nobody listens at the genuine one, but it was reached.
+    assert watch.stdout.list == [str(errno.EPERM), str(errno.ECONNREFUSED)]
+
+
+def test_a_rule_that_ends_permits_no_more(start):
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=4)
+    rules = blocking(f"{OTHER} 7001 TCP").replace(
+        "purpose: test", f"purpose: test\n    expires: {end:%Y-%m-%dT%H:%M:%SZ}")
+    script = HEAD + f"""
+import select
+print(tcp('{OTHER}', 7001), flush=True)
+while tcp('{OTHER}', 7001) == 'ok': select.select([], [], [], 0.1)
+print(tcp('{OTHER}', 7001))
+"""
+    watch = start.run(rules, PYTHON, "-c", script)
+    assert watch.wait() == 0, watch.text()
+    assert watch.stdout.list == ["ok", "EPERM"]
+    assert "expired on" in watch.flow_alerts()[0]["Rule Matched"]
 
 
 AFTER = HEAD + f"""
