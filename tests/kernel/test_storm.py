@@ -12,7 +12,7 @@ from policies import policy
 from watch import actor
 
 RING_FULL = "the event buffer was full"
-LINES, PAUSE_US, ROUNDS = map(int, os.environ.get("LINNET_STORM", "100 30000 50").split())
+LINES, PAUSE_US, ROUNDS = map(int, os.environ.get("LINNET_STORM", "100 200000 50").split())
 
 
 def say(agent):
