@@ -101,29 +101,32 @@ static __always_inline bool is_grantable(const struct ln_abi_host *host)
 /* Permits the address at `at`, of so many bytes. */
 __noinline int permit_address(__u32 at, __u32 size, __u32 ttl)
 {
-	struct ln_abi_permit_key key = {};
+	struct ln_abi_permit_key *key;
 	struct reading *r = reading();
 	struct ln_abi_permit *p;
-	__u32 *words = (__u32 *)key.host.addr;
+	__u32 *words;
 
 	if (!cfg_blocks || !r)
 		return 0;
-	key.agent = r->agent;
-	key.host.family = size == 4 ? 4 : 6;
+	key = &r->permit;
+	__builtin_memset(key, 0, sizeof(*key));
+	words = (__u32 *)key->host.addr;
+	key->agent = r->agent;
+	key->host.family = size == 4 ? 4 : 6;
 	for (__u32 i = 0; i < 16; i++)
 		if (i < size)
-			key.host.addr[i] = byte_at(r, at + i);
+			key->host.addr[i] = byte_at(r, at + i);
 	if (size != 4 && !words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
-		key.host.family = 4;
+		key->host.family = 4;
 		words[0] = words[3];
 		words[2] = words[3] = 0;
 	}
-	if (!is_grantable(&key.host))
+	if (!is_grantable(&key->host))
 		return 0;
-	p = bpf_map_lookup_elem(&answered, &key);
+	p = bpf_map_lookup_elem(&answered, key);
 	if (!p) {
-		bpf_map_update_elem(&answered, &key, &no_permit, BPF_NOEXIST);
-		p = bpf_map_lookup_elem(&answered, &key);
+		bpf_map_update_elem(&answered, key, &no_permit, BPF_NOEXIST);
+		p = bpf_map_lookup_elem(&answered, key);
 	}
 	if (!p) {
 		count_lost(LN_ABI_LOST_PERMITS);
@@ -307,34 +310,34 @@ __noinline int note_question(struct __sk_buff *skb)
 
 __noinline int permit_answer(struct __sk_buff *skb)
 {
-	struct question_key key = {};
+	struct reading *r = reading();
 	const struct question *q;
 	struct packet p = {};
-	struct reading *r;
 	__u32 agent;
 	__u64 len;
 	__u16 id;
 
-	if (!cfg_blocks || !with_resolver(skb, false, &p, &key, &agent) ||
+	if (!cfg_blocks || !r)
+		return 0;
+	__builtin_memset(&r->asked, 0, sizeof(r->asked));
+	if (!with_resolver(skb, false, &p, &r->asked, &agent) ||
 	    bpf_skb_load_bytes(skb, p.payload_at, &id, sizeof(id)))
 		return 0;
-	key.id = id;
-	q = bpf_map_lookup_elem(&questions, &key);
-	r = reading();
-	if (!q || !r || bpf_ktime_get_ns() - q->asked_ns > ASKED_NS)
+	r->asked.id = id;
+	q = bpf_map_lookup_elem(&questions, &r->asked);
+	if (!q || bpf_ktime_get_ns() - q->asked_ns > ASKED_NS)
 		return 0;
 	len = p.payload_len;
+	if (len > LN_ABI_DNS_MAX) /* longer than any resolver is asked for */
+		return 0;
 	asm volatile("%[n] += -1\n%[n] &= %[mask]\n%[n] += 1"
 		     : [n] "+r"(len)
-		     : [mask] "i"(2 * LN_ABI_DNS_MAX - 1));
-	if (len > LN_ABI_DNS_MAX)
-		len = LN_ABI_DNS_MAX;
+		     : [mask] "i"(LN_ABI_DNS_MAX - 1));
 	if (bpf_skb_load_bytes(skb, p.payload_at, r->msg, len))
 		return 0;
 	r->len = len;
 	r->agent = agent;
-	r->asked = key;
 	if (read_answer())
-		bpf_map_delete_elem(&questions, &key);
+		bpf_map_delete_elem(&questions, &r->asked);
 	return 0;
 }

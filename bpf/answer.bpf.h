@@ -45,6 +45,7 @@ struct reading {
 	__u32 qtype;
 	__u32 agent;
 	struct question_key asked;
+	struct ln_abi_permit_key permit; /* here, because Linux 6.1 leaves no room on the stack */
 	/* A name: */
 	__u32 next;  /* byte of it */
 	__u32 label; /* bytes left of its label */
@@ -76,10 +77,14 @@ struct {
 
 enum step { STEP_MORE, STEP_DONE, STEP_BAD };
 
+/* NULL without block mode: the map is not there then. Linux before 6.8 checks global functions also
+ * when nobody calls them, so each must see this for itself. */
 static __always_inline struct reading *reading(void)
 {
 	__u32 zero = 0;
 
+	if (!cfg_blocks)
+		return 0;
 	return bpf_map_lookup_elem(&readings, &zero);
 }
 
