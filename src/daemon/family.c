@@ -82,7 +82,8 @@ static int look(struct family *f)
 		};
 	}
 	closedir(dir);
-	qsort(now.list, now.n, sizeof(*now.list), compare);
+	if (now.n > 0)
+		qsort(now.list, now.n, sizeof(*now.list), compare);
 	free(f->list);
 	f->list = now.list;
 	f->n = now.n;

@@ -472,13 +472,15 @@ int ln_propose(const struct ln_observations *o, const struct ln_propose_config *
 		ln_proposals_done(ret);
 		return -ENOMEM;
 	}
-	qsort(ret->rules, ret->n, sizeof(ret->rules[0]), compare);
+	if (ret->n > 0)
+		qsort(ret->rules, ret->n, sizeof(ret->rules[0]), compare);
 	drop_covered(ret);
 	if (c->fold > 0 && knows_suffixes(c->policy)) {
 		fold(&b);
 		drop_covered(ret);
 	}
-	qsort(ret->rules, ret->n, sizeof(ret->rules[0]), compare);
+	if (ret->n > 0)
+		qsort(ret->rules, ret->n, sizeof(ret->rules[0]), compare);
 	join_ports(ret);
 	for (int k = 0; k < LN_OBSERVED_KINDS; k++)
 		ret->over += ln_observations_over(o, (enum ln_observed_kind)k);

@@ -460,6 +460,7 @@ static void asking_often_is_paced_and_shared(void **state)
 {
 	static const char *const names[] = {"edge.test"};
 	struct ln_lookup *l = new_lookup(names, 1, server.port);
+	uint64_t start_ns = ln_clock_mono_ns(); /* answers may be late, questions not early */
 
 	assert_int_equal(ln_lookup_ask(l, 1, names, 1), 0); /* due already */
 	run_until_looked(l, 1);
@@ -468,7 +469,7 @@ static void asking_often_is_paced_and_shared(void **state)
 	assert_int_equal(ln_lookup_ask(l, 3, names, 1), 0);
 	run_until_looked(l, 3);
 	assert_int_equal(events.n, 2);
-	assert_true(events.looked[1].time_ns - events.looked[0].time_ns >= 19 * LN_NS_PER_MS);
+	assert_true(events.looked[1].time_ns - start_ns >= 19 * LN_NS_PER_MS);
 	ln_lookup_free(&l);
 }
 
