@@ -218,6 +218,7 @@ static int find_reach(struct ln_watch *w, struct ln_error *err)
 		ln_log(LN_LOG_WARNING,
 		       "it is not known whether the agent's user can get at the log: %s",
 		       strerror(-r));
+	w->policy_file.out_of_reach = r == 0 && !w->reach.policy_write && !w->reach.policy_replace;
 	/* Whoever attaches looks after others' processes: there the policy is not theirs. */
 	if (w->c.attach && (w->reach.policy_write || w->reach.policy_replace))
 		return ln_error_set(err, EPERM,

@@ -117,9 +117,8 @@ static void refuse(struct ln_watch *w, const char *why)
  * anything, and root can do anything. */
 static bool is_agents(const struct ln_watch *w, int fd, const struct stat *st)
 {
-	return st->st_uid == w->c.agent_uid || (st->st_mode & (S_IWGRP | S_IWOTH)) ||
-	       fgetxattr(fd, ACL_ATTRIBUTE, NULL, 0) > 0 || w->reach.policy_write ||
-	       w->reach.policy_replace;
+	return !w->policy_file.out_of_reach || st->st_uid == w->c.agent_uid ||
+	       (st->st_mode & (S_IWGRP | S_IWOTH)) || fgetxattr(fd, ACL_ATTRIBUTE, NULL, 0) > 0;
 }
 
 static bool may_take(struct ln_watch *w, int fd, const struct stat *st, bool by_hand)

@@ -36,6 +36,7 @@ struct ln_policy_file {
 	int inotify_fd;              /* owned; -1: changes are not noticed */
 	char names[2][NAME_MAX + 1]; /* as given, and what that links to; in their directories */
 	bool reloads;                /* it is a file that can be read again */
+	bool out_of_reach;           /* the agent's user can neither change nor replace it: known */
 	bool asked;                  /* the launcher has been asked for it */
 	bool by_hand;                /* because a person wants it so */
 	bool again;                  /* it has changed since it was asked for */

@@ -132,9 +132,10 @@ def test_a_hangup_of_an_attach_reads_the_policy_again(attached):
 def test_what_a_root_agent_could_have_written_is_only_taken_by_hand(start):
     agent = Agent(start, user="root")
     path = start.policy(WEATHER_ONLY)
+    os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)  # root can write anybody's
     watch = start.attach(path, agent.pid)
     watch.wait_record(type="flow-open")
-    put(path, BOTH)
+    path.write_text(BOTH)
     assert "could have written it" in watch.wait_record(type="policy", taken=False)["reason"]
     hang_up(watch)
     assert watch.wait_record(type="policy", taken=True)["rules"] == 2
