@@ -110,18 +110,30 @@ static void close_others(void)
 		close(fd);
 }
 
+/*
+ * By the system call: the C library refuses its own two signals, and whoever started linnet may
+ * have left those ignored too.
+ */
+static void take_no_signal_over(void)
+{
+	static const unsigned long
+	    by_default[8]; /* the kernel's struct sigaction, of any machine */
+	const size_t set_bytes = (_NSIG - 1) / 8;
+
+	for (int signo = 1; signo <= SIGRTMAX; signo++)
+		syscall(SYS_rt_sigaction, signo, by_default, NULL, set_bytes);
+}
+
 /* Between fork and exec: there may be threads of libraries, so nothing here takes a lock. */
 static void become(const struct program *p, int in)
 {
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	static char lang[] = "LANG=C.UTF-8";
 	char *const env[] = {path, lang, NULL};
-	const struct sigaction dfl = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
 	setpgid(0, 0);
-	for (int signo = 1; signo <= SIGRTMAX; signo++)
-		sigaction(signo, &dfl, NULL);
+	take_no_signal_over();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(in, STDIN_FILENO) < 0 || dup2(p->null_fd, STDOUT_FILENO) < 0 ||

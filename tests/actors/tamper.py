@@ -45,7 +45,11 @@ def address(buffer):
 def held(pid):
     """What the kernel says of each BPF object that the process holds."""
     for path in Path(f"/proc/{pid}/fdinfo").iterdir():
-        facts = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+        try:
+            text = path.read_text()
+        except FileNotFoundError:  # closed since the folder was read
+            continue
+        facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         yield {name: value.strip() for name, value in facts.items()}
 
 

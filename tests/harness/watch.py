@@ -177,11 +177,20 @@ def monitor_of(log_path):
         if int(pid) == os.getpid():
             continue
         try:
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                if os.readlink(f"/proc/{pid}/fd/{descriptor}") == str(log_path):
-                    found.append(int(pid))
-                    break
+            if str(log_path) in descriptors_of(pid).values():
+                found.append(int(pid))
         except OSError:
+            continue
+    return found
+
+
+def descriptors_of(pid):
+    """What each open descriptor is, by number; one that was closed meanwhile is not in it."""
+    found = {}
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[int(number)] = os.readlink(f"/proc/{pid}/fd/{number}")
+        except FileNotFoundError:
             continue
     return found
 

@@ -51,9 +51,9 @@ def test_the_monitor_holds_no_directory(monitored):
     """Such as the root of the cgroup tree, on which the probes were attached."""
     watch, monitors = monitored
     watch.wait_record(type="process")  # told by the first look at the events
-    folder = f"/proc/{unprivileged(monitors)}/fd"
-    held = {fd: os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)}
-    assert held and not [path for fd, path in held.items() if os.path.isdir(f"{folder}/{fd}")], held
+    monitor = unprivileged(monitors)
+    held = watching.descriptors_of(monitor)
+    assert held and not [fd for fd in held if os.path.isdir(f"/proc/{monitor}/fd/{fd}")], held
 
 
 def test_the_monitor_is_not_the_agents_user(start):
@@ -82,8 +82,7 @@ def test_the_monitor_cannot_open_a_root_only_file(monitored, net):
 def test_the_monitor_holds_no_descriptor_of_a_root_only_file(monitored):
     """Sockets, BPF objects, event queues, and the log; no directory to climb from."""
     watch, monitors = monitored
-    for descriptor in os.scandir(f"/proc/{unprivileged(monitors)}/fd"):
-        target = os.readlink(descriptor.path)
+    for target in watching.descriptors_of(unprivileged(monitors)).values():
         if target.startswith("/") and not target.startswith(("/dev/", "/proc", "/sys")):
             assert target == str(watch.log_path) or target.startswith("pipe:"), target
 
@@ -100,7 +99,7 @@ def test_what_stays_root_starts_and_ends_the_agent_only(monitored):
     for kind in ("CapEff", "CapPrm", "CapBnd"):
         caps = int(status[kind], 16)
         assert caps in (0, kill | dac_override, kill | dac_read_search), kind
-    held = [os.readlink(d.path) for d in os.scandir(f"/proc/{watch.pid}/fd")]
+    held = watching.descriptors_of(watch.pid).values()
     assert not [h for h in held if "bpf" in h], held
     assert len([h for h in held if h.startswith("socket:")]) <= 1, held
 
