@@ -325,6 +325,7 @@ static void judge_anew(struct ln_engine *e, struct ln_open_flow *open, struct ln
 	open->verdict = j.verdict;
 	open->stale = j.stale;
 	open->rule = j.match.rule;
+	open->expired = j.match.expired;
 	name = j.match.name ? strdup(j.match.name) : NULL;
 	free(open->rule_name);
 	open->rule_name = name;
