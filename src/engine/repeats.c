@@ -24,10 +24,10 @@ struct ln_told {
 	struct ln_flow flow;
 	uint32_t agent, pid, tid;
 	uint16_t qtype;
-	const char *title, *reason; /* static text */
+	const char *title; /* static text */
 	enum ln_action action;
 	const char *action_why; /* static text */
-	char *subject;          /* owned; NULL none */
+	char *reason, *subject; /* owned; NULL none */
 	UT_hash_handle hh;
 	size_t key_len;
 	char key[]; /* of a struct ln_same_key */
@@ -96,6 +96,13 @@ static void disarm(struct ln_engine *e, struct ln_told *t)
 	t->armed = false;
 }
 
+static void free_told(struct ln_told *t)
+{
+	free(t->reason);
+	free(t->subject);
+	free(t);
+}
+
 static void forget(struct ln_engine *e, struct ln_told *t)
 {
 	disarm(e, t);
@@ -103,8 +110,21 @@ static void forget(struct ln_engine *e, struct ln_told *t)
 		tell(e, t);
 	HASH_DEL(e->told, t);
 	DL_DELETE2(e->told_by_use, t, idler, busier);
-	free(t->subject);
-	free(t);
+	free_told(t);
+}
+
+/* Most reasons are the same each time; without memory the one before stays. */
+static void note_reason(struct ln_told *t, const char *reason)
+{
+	char *copy;
+
+	if (!reason || (t->reason && strcmp(t->reason, reason) == 0))
+		return;
+	copy = strdup(reason);
+	if (!copy)
+		return;
+	free(t->reason);
+	t->reason = copy;
 }
 
 /* What every new one says of itself. */
@@ -117,7 +137,7 @@ static void note(const struct ln_engine *e, struct ln_told *t, const struct ln_f
 	t->tid = f->tid;
 	t->qtype = f->qtype;
 	t->title = f->title;
-	t->reason = f->reason;
+	note_reason(t, f->reason);
 	t->action = ln_actions_plan(e, f, &t->action_why);
 	if (!t->subject && f->subject)
 		t->subject = strdup(f->subject);
@@ -331,8 +351,7 @@ void ln_repeats_done(struct ln_engine *e)
 
 		HASH_DEL(e->told, t);
 		DL_DELETE2(e->told_by_use, t, idler, busier);
-		free(t->subject);
-		free(t);
+		free_told(t);
 	}
 	ln_heap_done(&e->told_due);
 }

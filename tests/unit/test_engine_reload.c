@@ -125,6 +125,45 @@ static void test_what_was_unexpected_may_be_expected_now(void **state)
 	stop(f);
 }
 
+/* The rule that would have permitted it goes with the policy that had it. */
+static void test_an_expired_rule_goes_with_its_policy(void **state)
+{
+	struct fixture *f = start_with(make_policy(
+	    "api.example.com 443",
+	    "  - {destination: " LISTED ", port: 443, protocol: TCP, expires: 2023-10-01}\n"));
+	struct ln_flow flow = make_flow(7, LISTED_443, IPPROTO_TCP);
+
+	open_flow(f, &flow);
+	assert_string_equal(f->last_reason,
+			    "Rule at line 4 expired on 2023-10-01T00:00:00Z (" LISTED ").");
+	take(f, make_policy("api.example.com 443", ""));
+	close_flow(f, &flow);
+	assert_string_equal(f->last_reason, LN_REASON_CONNECTION);
+	stop(f);
+}
+
+/* Also of a rule that another flow's reason has overwritten, or that is gone. */
+static void test_repeats_keep_the_reason(void **state)
+{
+	struct fixture *f = start_with(make_policy(
+	    "api.example.com 443\n203.0.113.11 443",
+	    "  - {destination: " LISTED ", port: 443, protocol: TCP, expires: 2023-10-01}\n"));
+	struct ln_flow flow = make_flow(7, LISTED_443, IPPROTO_TCP);
+	struct ln_flow listed = make_flow(8, "203.0.113.11:443", IPPROTO_TCP);
+
+	open_flow(f, &flow);
+	flow.id++;
+	open_flow(f, &flow);
+	open_flow(f, &listed);
+	assert_int_equal(f->last.verdict, LN_VERDICT_EXPECTED);
+	take(f, make_policy("api.example.com 443", ""));
+	ln_engine_finish(f->engine, f->now_ns, wall_of(f->now_ns));
+	assert_int_equal(f->n[LN_FINDING_REPEATS], 1);
+	assert_string_equal(f->last_reason,
+			    "Rule at line 5 expired on 2023-10-01T00:00:00Z (" LISTED ").");
+	stop(f);
+}
+
 static void test_uses_are_counted_on_for_rules_that_stay(void **state)
 {
 	struct fixture *f = start_with(make_policy(LISTED " 443 198.51.100.1 80", ""));
@@ -161,6 +200,8 @@ int main(void)
 	    cmocka_unit_test(test_a_flow_that_is_not_permitted_any_more_is_an_alert),
 	    cmocka_unit_test(test_a_denied_name_ends_the_permission),
 	    cmocka_unit_test(test_what_was_unexpected_may_be_expected_now),
+	    cmocka_unit_test(test_an_expired_rule_goes_with_its_policy),
+	    cmocka_unit_test(test_repeats_keep_the_reason),
 	    cmocka_unit_test(test_uses_are_counted_on_for_rules_that_stay),
 	    cmocka_unit_test(test_a_refused_policy_changes_nothing),
 	};
