@@ -112,6 +112,40 @@ def test_tunnel_devices_are_not_opened(start):
     assert "TUNNEL DEVICE" in [a.title for a in watch.alerts.list]
 
 
+BEFORE = HEAD + f"""
+icmp = b"\\x08\\0\\xf7\\xff\\0\\0\\0\\0"
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+ping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+lite = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 136)
+connected = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+connected.connect(("{OTHER}", 7005))
+loose = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+unused = socket.socket()
+talks = socket.create_connection(("{OTHER}", 7002))
+print("ready", flush=True)
+sys.stdin.readline()
+print(outcome(lambda: raw.sendto(icmp, ("{OTHER}", 0))),
+      outcome(lambda: ping.sendto(icmp, ("{OTHER}", 0))),
+      outcome(lambda: lite.sendto(b"x", ("{OTHER}", 7005))), outcome(lambda: connected.send(b"x")),
+      outcome(lambda: loose.sendto(b"x", ("{OTHER}", 7005))),
+      outcome(lambda: unused.connect(("{OTHER}", 7001))), outcome(lambda: talks.send(b"x")),
+      flush=True)
+"""
+
+
+def test_sockets_from_before_the_attach(start):
+    """What is already connected goes on, and the alert says so; nothing else does."""
+    agent = start.agent(PYTHON, "-c", BEFORE)
+    assert agent.stdout.readline() == b"ready\n"
+    watch = start.attach(blocking(f"{API} any any"), agent.pid)
+    watch.wait_record(type="header")
+    said = agent.communicate(b"\n", timeout=20)[0].decode().split()
+    assert watch.wait() == 0, watch.text()
+    assert said == ["EPERM"] * 6 + ["ok"], watch.text()
+    kept, = (a for a in watch.flow_alerts() if ":7002 " in a["Destination"])
+    assert kept["Action"] == "LOGGED (Could not be refused: it was open before the watch began)"
+
+
 def test_fast_open_and_mptcp(start):
     said, watch = outcomes(
         start, blocking(f"{API} 7001 TCP"),

@@ -60,7 +60,7 @@ class Scene:
         self._sockets.append(sock)
         return str(self.folder / name), sock
 
-    def run(self, *alert, trusted=True, journal="/nonexistent"):
+    def run(self, *alert, trusted=True, journal="/nonexistent", etc=None):
         """`linnet run` of the agent, with these items of `alert:` as JSON. trusted: the system of
         this watch takes the authority of the test for one of its own."""
         lines = "".join(f"  - {json.dumps(item)}\n" for item in alert)
@@ -75,7 +75,7 @@ ln -s {journal} /run/systemd/journal/socket
 exec {LINNET} "$@"
 """)
         self.watch = self.start.run(f"{BASE}alert:\n{lines}", *AGENT, stdin=subprocess.PIPE,
-                                    program=program)
+                                    program=program, etc=etc)
         return self.watch
 
     def violate(self, *ports):
@@ -227,16 +227,20 @@ def test_journal_and_syslog(scene):
 
 
 def test_no_sink_holds_the_watch_up(scene, net):
-    """Each of them hangs: a program, a webhook, one whose name nobody answers for, a journald and
-    a syslogd that are stopped. The alerts come all the same, while nothing of it has moved."""
+    """Each of them hangs: a program, a webhook, one that swallows packets, one whose name server
+    does, a journald and a syslogd that are stopped. The alerts come all the same, while nothing of
+    it has moved."""
     said = hook(net, 8805, 0)
+    etc = net.write_etc(resolv_conf=f"nameserver {netlab.BLACKHOLE}\n",
+                        hosts=f"127.0.0.1 localhost\n{netlab.WEATHER} {HOOK_HOST}\n")
     journal, _ = scene.receiver("journal")
     log, _ = scene.receiver("log")
     started, lines = scene.fifo("started")
     hang = scene.script("hang", f"#!/bin/sh\necho started >{started}\nexec sleep 1000\n")
     watch = scene.run("stderr", "journal", {"syslog": f"unix:{log}"}, {"exec": [hang]},
                       {"webhook": f"https://{HOOK_HOST}:8805/"},
-                      {"webhook": f"https://{netlab.BLACKHOLE}/"}, journal=journal)
+                      {"webhook": f"https://{netlab.BLACKHOLE}/"},
+                      {"webhook": "https://unanswered.example.org/"}, journal=journal, etc=etc)
     scene.violate(7801)
     lines.wait(lambda line: line == "started")
     said.wait(event="post", port=8805)
@@ -246,8 +250,10 @@ def test_no_sink_holds_the_watch_up(scene, net):
         watch.wait_record(type="flow-open", remote={"ip": netlab.OTHER, "port": port})
     sinks = scene.end()
     assert sinks["stderr"]["dropped"] == sinks["log"]["dropped"] == 0
-    for kind in "exec", "webhook":
-        assert sinks[kind]["written"] == 0 and sinks[kind]["dropped"] >= 49, sinks
+    stuck = [s for s in watch.of("summary")[0]["sinks"] if s["sink"] in ("exec", "webhook")]
+    assert len(stuck) == 4
+    for sink in stuck:
+        assert sink["written"] == 0 and sink["dropped"] >= 49, sinks
     for kind in "journal", "syslog":
         assert sinks[kind]["written"] + sinks[kind]["dropped"] >= 49, sinks
         assert sinks[kind]["dropped"] > 0, sinks

@@ -146,7 +146,16 @@ while more := c.recv(99): c.send(more)
 """
 
 
-def test_a_further_path_of_mptcp(start, fresh_net):
+def joins(lab):
+    """How many further paths somebody asked the far side for."""
+    names, values = (line.split()[1:] for line in sh(
+        "nsenter", f"--net=/run/netns/{lab.outside}", "cat", "/proc/net/netstat").splitlines()
+        if line.startswith("MPTcpExt:"))
+    return int(dict(zip(names, values))["MPJoinSynRx"])
+
+
+@pytest.mark.parametrize("blocks", [False, True], ids=["monitor", "block"])
+def test_a_further_path_of_mptcp(start, fresh_net, blocks):
     """To an address that the peer announces: connected by a worker of the kernel."""
     lab = fresh_net()
     sh("ip", "-n", lab.outside, "mptcp", "limits", "set", "subflows", "4", "add_addr_accepted", "4")
@@ -155,11 +164,17 @@ def test_a_further_path_of_mptcp(start, fresh_net):
     server = lab.spawn_outside([PYTHON, "-c", SERVER], stdout=subprocess.PIPE)
     assert server.stdout.readline() == b"ready\n"
     watch = python(start, f"s = socket.socket(2, 1, 262); s.connect(('{API}', 7009))\n"
-                          "s.send(b'x'); s.recv(9); input()\n", net=lab, stdin=subprocess.PIPE)
+                          "s.send(b'x'); s.recv(9); input(); s.send(b'y'); print(s.recv(9))\n",
+                   net=lab, stdin=subprocess.PIPE, options=["--mode=block"] if blocks else [])
     record = watch.wait_record(type="wire")
+    alert = watch.wait_alert(lambda a: a.title == "DESTINATION CHANGED")
+    watch.process.stdin.write(b"\n")
     watch.process.stdin.close()
-    watch.wait()
+    assert watch.wait() == 0, watch.text()
+    assert watch.stdout.list == ["b'y'"]  # the first path goes on
     assert (record["named"]["ip"], record["remote"]["ip"], record["remote"]["port"],
             record["way"]) == (API, GATEWAY4, 7009, "subflow"), json.dumps(record)
     assert record["verdict"] == "unexpected"
+    assert alert["Action"] == ("BLOCKED" if blocks else "LOGGED (Block policy not enabled)")
+    assert (joins(lab) == 0) == blocks
     assert record["id"] == watch.flows()[0]["id"] and len(watch.flows()) == 1
