@@ -13,8 +13,14 @@ static __always_inline const struct ln_abi_task *tracked(__u32 pid)
 	return bpf_map_lookup_elem(&tasks, &pid);
 }
 
+/* It has gone through on_exit, or is about to: what is put into `tasks` now nobody removes. */
+static __always_inline bool is_over(const struct task_struct *task)
+{
+	return BPF_CORE_READ(task, signal, live.counter) <= 0;
+}
+
 /* `by` is one of the tree's tasks. Told once for each victim: a process that is tracked already, of
- * whichever agent, is none. */
+ * whichever agent, is none, and so is one that has ended and that its tracer has not waited for. */
 static __always_inline void take_victim(const struct ln_abi_task *owner,
 					const struct task_struct *by,
 					const struct task_struct *victim)
@@ -25,6 +31,8 @@ static __always_inline void take_victim(const struct ln_abi_task *owner,
 	__u32 joined = sweep_number;
 	long r;
 
+	if (is_over(victim))
+		return;
 	own.since_ns = bpf_ktime_get_ns();
 	r = bpf_map_update_elem(&tasks, &pid, &own, BPF_NOEXIST);
 	if (r) {
@@ -34,9 +42,10 @@ static __always_inline void take_victim(const struct ln_abi_task *owner,
 	}
 	__sync_fetch_and_add(&tasks_living, 1);
 	bpf_map_update_elem(&newcomers, &pid, &joined, BPF_ANY);
-	/* It may have gone through on_exit meanwhile: then nobody would remove the entry. */
-	if (BPF_CORE_READ(victim, signal, live.counter) <= 0)
+	if (is_over(victim)) { /* meanwhile */
 		tree_remove(pid);
+		return;
+	}
 	ev = channel_begin(LN_ABI_INJECTION, own.agent, by_pid, BPF_CORE_READ(by, pid));
 	if (!ev)
 		return;

@@ -146,6 +146,54 @@ def test_sockets_from_before_the_attach(start):
     assert kept["Action"] == "LOGGED (Could not be refused: it was open before the watch began)"
 
 
+def told_to_connect(start, ready):
+    """A process outside the tree that connects when a line comes, and says what came of it."""
+    return start.agent(PYTHON, "-c", HEAD + ready + f"""
+print("ready", flush=True)
+sys.stdin.readline()
+print(outcome(lambda: s.connect(("{OTHER}", 7001))), flush=True)
+""")
+
+
+def test_a_socket_of_the_tree_is_refused_outside_too(start, net):
+    path = net.folder / f"take-{os.urandom(4).hex()}"
+    watch = start.run(blocking(f"{API} any any"), PYTHON, "-c", f"""
+import socket
+server = socket.socket(socket.AF_UNIX); server.bind('{path}'); server.listen()
+print("ready", flush=True)
+c, _ = server.accept()
+s = socket.socket()
+socket.send_fds(c, [b"x"], [s.fileno()])
+c.recv(1)
+""")
+    watch.stdout.wait(lambda line: line == "ready")
+    taker = told_to_connect(start, f"c = socket.socket(socket.AF_UNIX); c.connect('{path}')\n"
+                            "s = socket.socket(fileno=socket.recv_fds(c, 1, 1)[1][0])")
+    assert taker.stdout.readline() == b"ready\n"
+    assert taker.communicate(b"\n")[0] == b"EPERM\n"
+    assert watch.wait() == 0, watch.text()
+    assert blocked(watch) == [("TCP", OTHER, 7001)]
+
+
+def test_a_process_that_the_tree_traces_is_refused_too(start):
+    """It ends before its tracer does, who does not wait for it: the watch does not either."""
+    victim = told_to_connect(start, "s = socket.socket()")
+    assert victim.stdout.readline() == b"ready\n"
+    watch = start.run(blocking(f"{API} any any"), PYTHON, "-c", f"""
+import ctypes, sys
+assert ctypes.CDLL(None).ptrace(0x4206, {victim.pid}, None, None) == 0
+print("traced", flush=True)
+sys.stdin.readline()
+""", stdin=subprocess.PIPE)
+    watch.stdout.wait(lambda line: line == "traced")
+    victim.stdin.write(b"\n")
+    victim.stdin.flush()
+    assert victim.stdout.read() == b"EPERM\n"
+    watch.process.stdin.close()
+    assert watch.wait() == 0, watch.text()
+    assert blocked(watch) == [("TCP", OTHER, 7001)]
+
+
 def test_fast_open_and_mptcp(start):
     said, watch = outcomes(
         start, blocking(f"{API} 7001 TCP"),
