@@ -200,6 +200,34 @@ def make_target_findings(path, text, targets):
             if name not in targets]
 
 
+def named_tests(text):
+    """(number, `file::test`) of what a document names."""
+    return [(number, name) for number, line in enumerate(text.splitlines(), 1)
+            for name in re.findall(r"`(tests/[^`]+::[^`]+)`", line)]
+
+
+def named_test_findings(path, text, exists):
+    """Tests that a document names are there. A name without its parameters stands for all of them."""
+    return [f"{path}:{number}: there is no test {name}" for number, name in named_tests(text)
+            if not exists(name)]
+
+
+def claim_findings(path, text):
+    """Each table of a document about promises ends with a column `test`, and each row names one."""
+    found, in_table = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            in_table = False
+        elif not in_table:
+            in_table = True
+            if cells[-1] != "test":
+                found.append(f"{path}:{number}: the last column of a table of claims is `test`")
+        elif not set(line) <= set("|-") and not named_tests(cells[-1]):
+            found.append(f"{path}:{number}: no test shows this")
+    return found
+
+
 def fenced_lines(text, kind):
     """(number, line) of what stands in the fenced blocks of one kind."""
     inside = False

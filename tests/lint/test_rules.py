@@ -56,6 +56,11 @@ SAMPLES = [
      "```sh\nfoo\n```\n"),
     (shell, "README.md", "```sh\nmeson setup build-x\n```\n",
      "```sh\nninja src/b/c.a\n```\n"),
+    (lambda p, t: rules.named_test_findings(p, t, {"tests/a.py::test_b"}.__contains__), "README.md",
+     "see `tests/a.py::test_b`, `tests/a.py`\n", "see `tests/a.py::test_c`\n"),
+    (rules.claim_findings, "README.md", "| it | test |\n|---|---|\n| holds | `tests/a.py::test_b` |\n",
+     "| it | test |\n|---|---|\n| holds | by `tests/a.py` |\n"),
+    (rules.claim_findings, "README.md", "no table\n", "| it |\n|---|\n| `tests/a.py::test_b` |\n"),
     (rules.column_findings, "README.md", "| " + "a " * 70 + "|\n", "a " * 61 + "\n"),
 ]
 

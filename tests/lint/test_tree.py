@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The house rules, applied to every file of the project."""
+import os
 import re
 import subprocess
+import sys
+
+import pytest
 
 import rules
 import sources
@@ -82,6 +86,31 @@ def test_links_of_documents():
         here = (ROOT / path).parent
         found = rules.link_findings(str(path), read(path), lambda t: (here / t).exists())
         assert not found, found
+
+
+@pytest.fixture(scope="module")
+def all_tests():
+    """`file::test` of all tests, with their parameters and without."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "--noconftest", "-p",
+         "no:cacheprovider", "tests/kernel", "tests/package"], cwd=ROOT,
+        capture_output=True, text=True, check=False,
+        env=dict(os.environ, PYTHONPATH="tests/harness", PYTHONDONTWRITEBYTECODE="1"))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    found = {line for line in done.stdout.splitlines() if "::" in line}
+    for path in sources.c_files():
+        if path.parts[:2] == ("tests", "unit"):
+            found |= {f"{path}::{name}" for name in re.findall(
+                r"cmocka_unit_test\w*\(\s*(\w+)", read(path))}
+    return found | {name.partition("[")[0] for name in found}
+
+
+def test_documents_name_tests_that_exist(all_tests):
+    apply(lambda p, t: rules.named_test_findings(p, t, all_tests.__contains__), documents())
+
+
+def test_each_claim_names_its_test():
+    apply(rules.claim_findings, ["docs/threat-model.md"])
 
 
 def test_documents_name_make_targets_that_exist():
