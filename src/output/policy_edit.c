@@ -214,11 +214,12 @@ static void add_list(struct editor *e, enum ln_rule_kind kind)
 	add_rules(e, kind, &e->usual, &c->text);
 }
 
-static int edit_list(struct editor *e, enum ln_rule_kind kind, struct ln_error *err)
+/* One that is there already, or one that is not. */
+static int edit_list(struct editor *e, enum ln_rule_kind kind, bool there, struct ln_error *err)
 {
 	const struct ln_yaml_node *list = value_of(e->root, ln_rule_list_text(kind));
 
-	if (next_of(e->c->proposals, kind, 0) == e->c->proposals->n)
+	if (next_of(e->c->proposals, kind, 0) == e->c->proposals->n || (list != NULL) != there)
 		return 0;
 	if (!list)
 		add_list(e, kind);
@@ -327,8 +328,11 @@ static int edit(struct editor *e, struct ln_error *err)
 	if (list && list->child && !list->flow)
 		e->usual = style_of(e, list);
 	e->usual.eol = e->out->eol;
+	/* What is added to the last list of the file stands before a new one. */
 	for (int kind = 0; kind < LN_RULE_COUNT && r == 0; kind++)
-		r = edit_list(e, (enum ln_rule_kind)kind, err);
+		r = edit_list(e, (enum ln_rule_kind)kind, true, err);
+	for (int kind = 0; kind < LN_RULE_COUNT && r == 0; kind++)
+		r = edit_list(e, (enum ln_rule_kind)kind, false, err);
 	if (r == 0)
 		r = mark_unused(e);
 	ln_changes_sort(&e->out->changes);

@@ -180,6 +180,8 @@ static void test_files_in_many_hands(void **state)
 	    "expected_inbound:\n  - port: 22\n    protocol: TCP\n    from: 10.0.0.0/8\n"
 	    "expected_outbound:\n-\n  destination: x.example.com\n  port: 1\n  protocol: TCP\n"
 	    "agent_name: >-\n  a\n  b\n",
+	    "agent_name: a\nexpected_outbound:\n  - destination: x.example.com\n    port: 1\n"
+	    "    protocol: TCP\nexpected_inbound:\n  - port: 22\n    protocol: TCP\n",
 	};
 
 	for (size_t i = 0; i < LN_ARRAY_SIZE(files); i++) {
