@@ -10,6 +10,9 @@
 #define QUIC_INITIAL2  0x10
 
 #define PIECES_MAX 16 /* of one packet: 64 KiB */
+/* Fewer where the verifier goes through each of them, see bpf_compat.c: as many as the first bytes
+ * of a connection are. Written by user space before the load. */
+const volatile __u32 cfg_pieces = PIECES_MAX;
 /* A segment that comes in further ahead than this is none that the kernel will take. */
 #define WINDOW_MAX (1 << 20)
 
@@ -350,7 +353,7 @@ static __always_inline bool is_first(struct tcp_flow *f, struct stream *st,
 static __always_inline void tell_pieces(struct __sk_buff *skb, struct stream *st, struct piece *m,
 					struct segment *seg, __u32 bytes_max, __u32 records_max)
 {
-	for (int i = 0; i < PIECES_MAX && seg->len; i++) {
+	for (__u32 i = 0; i < PIECES_MAX && i < cfg_pieces && seg->len; i++) {
 		__u32 len = seg->len < LN_ABI_BYTES_MAX ? seg->len : LN_ABI_BYTES_MAX;
 
 		if (st->told + len > bytes_max || st->records >= records_max)

@@ -16,12 +16,20 @@
 #define ABSTRACT_HEAD 1 /* the NUL in front of an abstract name */
 
 /* The kernel's own list of functions: what is in it is there. */
-enum special_kfunc_type___linnet { KF_bpf_task_work_schedule_resume_impl___linnet = 1 };
+enum special_kfunc_type___linnet {
+	KF_bpf_task_work_schedule_resume_impl___linnet = 1,
+	KF_bpf_task_work_schedule_resume___linnet, /* since 7.0, in place of the other */
+};
 
 typedef int (*task_work_fn)(struct bpf_map *map, void *key, void *value);
 extern int bpf_task_work_schedule_resume_impl(struct task_struct *task, struct bpf_task_work *tw,
 					      void *map, task_work_fn fn, void *aux) __ksym __weak;
+extern int bpf_task_work_schedule_resume(struct task_struct *task, struct bpf_task_work *tw,
+					 void *map, task_work_fn fn) __ksym __weak;
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+
+#define CAN_CALL(kfunc)                                                                            \
+	bpf_core_enum_value_exists(enum special_kfunc_type___linnet, KF_##kfunc##___linnet)
 
 struct wait_key {
 	__u64 cookie, time_ns;
@@ -327,12 +335,17 @@ static __always_inline bool ask_task(const struct wait_key *key)
 {
 	struct unix_wait *w;
 
-	if (!bpf_core_enum_value_exists(enum special_kfunc_type___linnet,
-					KF_bpf_task_work_schedule_resume_impl___linnet))
+	if (!CAN_CALL(bpf_task_work_schedule_resume) &&
+	    !CAN_CALL(bpf_task_work_schedule_resume_impl))
 		return false;
 	w = bpf_map_lookup_elem(&unix_waits, key);
-	return w && !bpf_task_work_schedule_resume_impl(bpf_get_current_task_btf(), &w->work,
-							&unix_waits, on_unix_done, 0);
+	if (!w)
+		return false;
+	if (CAN_CALL(bpf_task_work_schedule_resume))
+		return !bpf_task_work_schedule_resume(bpf_get_current_task_btf(), &w->work,
+						      &unix_waits, on_unix_done);
+	return !bpf_task_work_schedule_resume_impl(bpf_get_current_task_btf(), &w->work,
+						   &unix_waits, on_unix_done, 0);
 }
 
 static __always_inline int handle_unix(struct bpf_sock_addr *ctx, bool sends)

@@ -323,6 +323,7 @@ const volatile __u16 cfg_dns_ports[LN_ABI_DNS_PORTS] __weak = {};
 const volatile bool cfg_has_sock_create __weak = false;  /* on_sock_create is there: marks */
 const volatile bool cfg_has_current_task __weak = false; /* bpf_get_current_task_btf */
 const volatile bool cfg_has_mptcp_sock __weak = false;   /* bpf_skc_to_mptcp_sock */
+const volatile bool cfg_has_sock_trace __weak = false; /* a socket's memory and cookie in tracing */
 
 /* Block mode: the tree is refused what the tables of permit.bpf.h do not permit. Dry run: that is
  * only told. Without block mode the verifier leaves all of it out. */

@@ -185,11 +185,11 @@ int BPF_PROG(on_tcp_state, struct sock *sk, int from, int to)
 	struct tcp_flow *f;
 	__u64 cookie;
 
-	if (to == BPF_TCP_LISTEN)
+	if (to == BPF_TCP_LISTEN && cfg_has_sock_trace)
 		tcp_listens(sk);
 	else if (to == BPF_TCP_ESTABLISHED && from == BPF_TCP_SYN_SENT)
 		tcp_reached(sk);
-	else if (to == BPF_TCP_ESTABLISHED && from == BPF_TCP_SYN_RECV)
+	else if (cfg_has_sock_trace && to == BPF_TCP_ESTABLISHED && from == BPF_TCP_SYN_RECV)
 		tcp_accepted(sk);
 	if (to != BPF_TCP_CLOSE)
 		return 0;
@@ -211,7 +211,8 @@ int BPF_PROG(on_tcp_destroy, struct sock *sk)
 
 	f = tcp_find(sk, &cookie);
 	if (!f) {
-		tcp_accepted_unseen(sk);
+		if (cfg_has_sock_trace)
+			tcp_accepted_unseen(sk);
 		return 0;
 	}
 	if (f->open)

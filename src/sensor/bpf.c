@@ -283,6 +283,7 @@ static int load(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_er
 		return r;
 	ln_bpf_unix_prepare(b);
 	ln_bpf_names_read(&b->names);
+	ln_bpf_compat_prepare(b);
 	ln_bpf_sweep_prepare(b, c);
 	r = ln_bpf_lsm_choose(b, c->guard, err);
 	ln_bpf_names_done(&b->names);
@@ -304,6 +305,9 @@ static int attach_all(struct ln_bpf *b, struct ln_error *err)
 	ln_bpf_add_fact(
 	    b, "skc_to_mptcp_sock", b->skel->rodata->cfg_has_mptcp_sock, false, "%s",
 	    b->skel->rodata->cfg_has_mptcp_sock ? "" : "further paths of MPTCP are not seen");
+	ln_bpf_add_fact(b, "sk_storage_get", b->skel->rodata->cfg_has_sock_trace, false, "%s",
+			b->skel->rodata->cfg_has_sock_trace ? ""
+							    : "who listens for TCP is not known");
 	for (size_t i = 0; i < LN_ARRAY_SIZE(hooks); i++) {
 		if (!is_wanted(b, &hooks[i]))
 			continue;

@@ -202,6 +202,8 @@ static int run_iterator(struct bpf_program *prog, uint32_t pid,
 	ssize_t n = 0;
 	int r = 0;
 
+	if (!link && errno == E2BIG)
+		link = bpf_program__attach_iter(prog, NULL);
 	if (!link)
 		return ln_error_set(err, errno, "cannot walk the processes in kernel: %s",
 				    strerror(errno));
@@ -442,6 +444,8 @@ int ln_bpf_mark_sockets(struct ln_bpf *b, uint32_t pid, struct ln_error *err)
 
 int ln_bpf_mark_listeners(struct ln_bpf *b, struct ln_error *err)
 {
+	if (!bpf_program__autoload(b->skel->progs.on_mark_file))
+		return 0;
 	return run_iterator(b->skel->progs.on_mark_file, 0, NULL, NULL, err);
 }
 

@@ -94,7 +94,9 @@ bool ln_bpf_lsm_is_missed(const struct ln_bpf *b, size_t at)
 
 int ln_bpf_lsm_choose(struct ln_bpf *b, bool guard, struct ln_error *err)
 {
-	bool works = ln_bpf_names_have(&b->names, "bpf_lsm_bpf") && lsm_may_work() && lsm_works();
+	bool works = ln_bpf_names_have(&b->names, "bpf_lsm_bpf") &&
+		     ln_bpf_names_have(&b->names, "BPF_FUNC_get_current_task_btf") &&
+		     lsm_may_work() && lsm_works();
 	size_t n_guard = 0;
 
 	for (size_t i = 0; i < LN_ARRAY_SIZE(lsm_hooks); i++) {

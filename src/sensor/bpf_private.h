@@ -226,6 +226,8 @@ void ln_bpf_let_go(struct ln_sensor *s);
 
 /* As root, when everything is tracked that will be: nobody writes the maps any more. */
 int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err);
+/* Before the load: what this kernel would refuse the whole object for. */
+void ln_bpf_compat_prepare(struct ln_bpf *b);
 /* bpf_names.c: what this kernel has, by name. */
 void ln_bpf_names_read(struct ln_bpf_names *ret);
 bool ln_bpf_names_have(const struct ln_bpf_names *names, const char *name);
