@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include "property_play.h"
 
-#define STORIES_DEFAULT 1000
+#define STORIES_DEFAULT 600
 
 static uint64_t number_of(const char *variable, uint64_t otherwise)
 {
