@@ -279,7 +279,7 @@ _Static_assert(sizeof(struct ln_abi_flow_close) == 128, "abi");
 struct ln_abi_dns {
 	struct ln_abi_header h;
 	struct ln_abi_flow flow;
-	__u32 pad;
+	__u32 question; /* a number for what is asked of whom; 0 an answer, or a large question */
 	__u32 len;
 	/* len bytes of DNS message */
 };
@@ -348,7 +348,8 @@ struct ln_abi_lineage {
 };
 _Static_assert(sizeof(struct ln_abi_lineage) == 16, "abi");
 
-/* Key and value of the wake-up cache: written by user space after a verdict, read in kernel. */
+/* Key and value of the wake-up cache: written by user space after a verdict, read in kernel. Family
+ * 0: a DNS question, its number is the address. */
 struct ln_abi_dest {
 	__u32 agent;
 	__u16 port;

@@ -9,6 +9,8 @@
 #define QUIC_INITIAL   0x00
 #define QUIC_INITIAL2  0x10
 
+#define QUESTION_MAX 512 /* a larger one is urgent each time */
+
 #define PIECES_MAX 16 /* of one packet: 64 KiB */
 /* Fewer where the verifier goes through each of them, see bpf_compat.c: as many as the first bytes
  * of a connection are. Written by user space before the load. */
@@ -29,6 +31,8 @@ struct piece {
 };
 _Static_assert(__builtin_offsetof(struct ln_abi_dns, flow) ==
 		       __builtin_offsetof(struct ln_abi_bytes, flow) &&
+		   __builtin_offsetof(struct ln_abi_dns, question) ==
+		       __builtin_offsetof(struct ln_abi_bytes, offset) &&
 		   __builtin_offsetof(struct ln_abi_dns, len) ==
 		       __builtin_offsetof(struct ln_abi_bytes, len) &&
 		   sizeof(struct ln_abi_dns) == sizeof(struct ln_abi_bytes) &&
@@ -44,6 +48,31 @@ static __always_inline void fill_piece(struct ln_abi_bytes *ev, const struct pie
 	ev->offset = p->offset;
 }
 
+/* A number for the question that the message is, zeroed to its room. The message's own number,
+ * which differs each time, is left out. Another question may have the same number: then it is read
+ * some milliseconds late. */
+static __always_inline __u32 question_number(const struct ln_abi_flow *to, const __u64 *message,
+					     const __u64 room)
+{
+	const __u64 *addr = (const __u64 *)to->remote;
+	__u64 h = addr[0] ^ addr[1] ^ dest_key(to);
+
+	for (__u64 i = 0; i < room / sizeof(*message); i++) {
+		h ^= i ? message[i] : message[i] & ~bpf_cpu_to_be64(0xffffULL << 48);
+		h *= 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 32;
+	}
+	return (__u32)h ?: 1;
+}
+
+static __always_inline bool question_is_urgent(__u32 agent, __u32 number)
+{
+	struct ln_abi_flow to = {.proto = IPPROTO_UDP};
+
+	*(__u32 *)to.remote = number;
+	return dest_is_urgent(agent, &to, bpf_ktime_get_ns());
+}
+
 /* Reserves room for `room` bytes (a constant, a power of two), copies there and submits. In place,
  * not through a per-CPU buffer, because softirq may interrupt another copy on this CPU. */
 static __always_inline void copy_into(struct __sk_buff *skb, const struct piece *p,
@@ -51,6 +80,7 @@ static __always_inline void copy_into(struct __sk_buff *skb, const struct piece 
 {
 	struct ln_abi_bytes *ev = bpf_ringbuf_reserve(&events, sizeof(*ev) + room, 0);
 	__u64 len = p->len;
+	__u32 urgent = p->urgent;
 
 	if (!ev) {
 		count_lost(LN_ABI_LOST_RING);
@@ -65,12 +95,17 @@ static __always_inline void copy_into(struct __sk_buff *skb, const struct piece 
 	if (len > room)
 		len = room;
 	ev->len = len;
+	if (room <= QUESTION_MAX)
+		__builtin_memset(ev + 1, 0, room);
 	if (bpf_skb_load_bytes(skb, p->at, ev + 1, len)) {
 		count_lost(p->kind == LN_ABI_DNS ? LN_ABI_LOST_DNS : LN_ABI_LOST_BYTES);
 		ev->h.flags |= LN_ABI_BYTES_CUT;
 		ev->len = 0;
+	} else if (room <= QUESTION_MAX && p->kind == LN_ABI_DNS && !p->flags) {
+		ev->offset = question_number(&p->flow, (const __u64 *)(ev + 1), room);
+		urgent = question_is_urgent(p->owner.agent, ev->offset);
 	}
-	emit_submit(ev, p->urgent);
+	emit_submit(ev, urgent);
 }
 
 /* Room comes in sizes: for a word, for a question or a request, for a hello, for all. */
@@ -144,7 +179,8 @@ __noinline int tell_dns(struct __sk_buff *skb, __u32 answer)
 	flow_from_slot(&m.flow, s, &slot);
 	m.owner = s->owner;
 	m.flags = answer ? LN_ABI_DNS_ANSWER : 0;
-	/* A question may be an alert; an answer is only needed before what comes after it. */
+	/* A question may be an alert; an answer is only needed before what comes after it. Of
+	 * questions that were judged a moment ago: question_is_urgent. */
 	m.urgent = !answer;
 	m.at = p.payload_at;
 	tell_message(skb, &m, p.payload_len);

@@ -46,6 +46,25 @@ static uint64_t hint_until(const struct ln_finding *f)
 	return LN_MIN(until, evidence);
 }
 
+static void give_hint(struct ln_watch *w, const struct ln_finding *f)
+{
+	bool opened = f->kind == LN_FINDING_FLOW_OPEN && f->flow && !f->flow->inbound;
+
+	if (!opened && f->question == 0)
+		return;
+	struct ln_hint hint = {
+	    .agent = f->agent,
+	    .question = f->question,
+	    .until_ns = hint_until(f),
+	};
+	if (opened) {
+		hint.proto = f->flow->proto;
+		hint.remote = f->flow->remote;
+	}
+	if (hint.until_ns > f->time_ns)
+		w->sensor->ops->hint(w->sensor, &hint);
+}
+
 static void on_finding(const struct ln_finding *f, void *user)
 {
 	struct ln_watch *w = user;
@@ -55,17 +74,8 @@ static void on_finding(const struct ln_finding *f, void *user)
 	if (f->kind == LN_FINDING_VERDICT && f->verdict == LN_VERDICT_UNEXPECTED &&
 	    w->c.mode == LN_MODE_BLOCK && !w->c.dry_run && w->sensor->ops->cut)
 		w->sensor->ops->cut(w->sensor, f->flow->id);
-	if (f->kind != LN_FINDING_FLOW_OPEN || !f->flow || f->flow->inbound ||
-	    !w->sensor->ops->hint)
-		return;
-	const struct ln_hint hint = {
-	    .agent = f->agent,
-	    .proto = f->flow->proto,
-	    .remote = f->flow->remote,
-	    .until_ns = hint_until(f),
-	};
-	if (hint.until_ns > f->time_ns)
-		w->sensor->ops->hint(w->sensor, &hint);
+	if (w->sensor->ops->hint)
+		give_hint(w, f);
 }
 
 static void on_grant(uint32_t agent, const struct ln_addr *addr, const char *name,

@@ -164,6 +164,7 @@ struct ln_event {
 			bool answer;
 			bool cut;
 			bool stranger; /* came from where this socket has sent nothing: `remote` */
+			uint32_t question; /* the sensor's number for it; 0 none */
 			const uint8_t *bytes;
 			size_t len;
 		} dns;

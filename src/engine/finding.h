@@ -184,6 +184,7 @@ struct ln_finding {
 	const struct ln_name_evidence *named; /* WIRE: the same for flow->remote */
 	size_t n_named;
 
+	uint32_t question; /* DNS_QUERY: the sensor's number for it; 0 none */
 	const char *query; /* DNS_*, REPEATS of a query: canonical, or "" when unreadable */
 	uint16_t qtype;
 	const struct ln_addr *answers; /* DNS_ANSWER */

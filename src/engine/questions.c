@@ -161,6 +161,7 @@ static void take_question(struct ln_engine *e, const struct ln_event *ev,
 	e->sum.dns_queries++;
 	f.event_kind = LN_EVENT_DNS;
 	f.flow = flow;
+	f.question = ev->kind == LN_EVENT_DNS ? ev->dns.question : 0;
 	f.trusted = ln_engine_is_resolver(e, f.flow);
 	f.qtype = msg->qtype;
 	judge_question(e, &f, problem, msg);

@@ -4,6 +4,7 @@
 #include "bpf_private.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdarg.h>
@@ -457,6 +458,10 @@ static void hint(struct ln_sensor *s, const struct ln_hint *h)
 	uint64_t now_ns;
 
 	memcpy(dest.addr, h->remote.addr.bytes, sizeof(dest.addr));
+	if (h->question != 0) {
+		dest = (struct ln_abi_dest){.agent = h->agent, .proto = IPPROTO_UDP};
+		memcpy(dest.addr, &h->question, sizeof(h->question));
+	}
 	known = &b->hints[XXH3_64bits(&dest, sizeof(dest)) & (LN_BPF_HINTS - 1)];
 	now_ns = ln_clock_mono_ns();
 	if (!memcmp(&known->dest, &dest, sizeof(dest)) && known->until_ns <= h->until_ns &&

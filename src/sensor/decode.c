@@ -262,6 +262,7 @@ static int decode_dns(const void *record, size_t len, struct ln_event *ev)
 	ev->dns.answer = raw->h.flags & LN_ABI_DNS_ANSWER;
 	ev->dns.cut = raw->h.flags & LN_ABI_DNS_CUT;
 	ev->dns.stranger = raw->h.flags & LN_ABI_DNS_STRANGER;
+	ev->dns.question = raw->question;
 	ev->dns.bytes = (const uint8_t *)(raw + 1);
 	ev->dns.len = raw->len;
 	return decode_flow(&raw->flow, &ev->dns.flow);

@@ -15,9 +15,10 @@ struct ln_sensor;
 
 typedef void (*ln_event_fn)(const struct ln_event *ev, void *user);
 
-/* A word back from the engine: this destination needs no wake-up until then. */
+/* A word back from the engine: this destination, or DNS question, needs no wake-up until then. */
 struct ln_hint {
 	uint32_t agent;
+	uint32_t question; /* the sensor's number; 0: it is about a destination */
 	uint8_t proto;
 	struct ln_endpoint remote;
 	uint64_t until_ns; /* monotonic */
