@@ -36,7 +36,7 @@ static void begin(struct console *c)
 
 static void end(struct console *c)
 {
-	if (ln_writer_put(&c->writer, &c->base, &c->alert.text))
+	if (ln_writer_put(&c->writer, &c->base, &c->alert.text, 1))
 		c->writer.unreported = 0;
 }
 

@@ -43,7 +43,7 @@ static void tell_progress(struct report *r, const struct ln_observed *s)
 	else if (s->kind == LN_OBSERVED_UNIX)
 		ln_buf_adds(&r->line, " (UNIX socket)");
 	ln_buf_addf(&r->line, ", by %s\n", s->command);
-	ln_writer_put(&r->progress, &r->base, &r->line);
+	ln_writer_put(&r->progress, &r->base, &r->line, 1);
 }
 
 static void on_finding(struct ln_sink *s, const struct ln_finding *f)

@@ -25,7 +25,10 @@ void ln_writer_init(struct ln_writer *w, int fd, bool owned)
 	int own;
 
 	*w = (struct ln_writer){.fd = fd, .owned = owned};
-	if (fstat(fd, &st) < 0 || S_ISREG(st.st_mode))
+	if (fstat(fd, &st) < 0)
+		return;
+	w->file = S_ISREG(st.st_mode);
+	if (w->file)
 		return;
 	w->socket = S_ISSOCK(st.st_mode);
 	if (w->socket || (flags >= 0 && (flags & O_NONBLOCK)))
@@ -112,22 +115,27 @@ bool ln_writer_flush(struct ln_writer *w)
 	return write_rest(w) == 0;
 }
 
-bool ln_writer_put(struct ln_writer *w, struct ln_sink *s, struct ln_buf *text)
+void ln_writer_lose(struct ln_writer *w, struct ln_sink *s, int error, size_t n)
+{
+	if (s->error == 0)
+		s->error = error;
+	s->dropped += n;
+	w->unreported += n;
+}
+
+bool ln_writer_put(struct ln_writer *w, struct ln_sink *s, struct ln_buf *text, size_t n)
 {
 	size_t done = 0;
 	int r = text->failed ? -EMSGSIZE : write_rest(w);
 
 	if (r == 0)
 		r = write_bytes(w, text->data, text->len, &done);
-	if (r < 0 && s->error == 0)
-		s->error = -r;
-	if (r < 0 && done == 0) {
-		s->dropped++;
-		w->unreported++;
+	if (r < 0)
+		ln_writer_lose(w, s, -r, done == 0 ? n : 0);
+	if (r < 0 && done == 0)
 		return false;
-	}
 	if (done < text->len)
 		keep_rest(w, text, done);
-	s->written++;
+	s->written += n;
 	return true;
 }
