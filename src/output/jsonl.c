@@ -17,6 +17,7 @@ struct jsonl {
 	struct ln_record record; /* its text: what is to be written */
 	size_t n_records;        /* in it */
 	size_t begun_at;         /* where the present one begins */
+	uint64_t gap;            /* how many it says are missing */
 	bool deleted;            /* the file has no name any more: what is written goes nowhere */
 };
 
@@ -28,9 +29,12 @@ static struct jsonl *jsonl_of(struct ln_sink *s)
 /* Records that were dropped are told where they are missing, together with the next one. */
 static void begin(struct jsonl *j, uint64_t wall_ns)
 {
+	uint64_t missing = j->writer.unreported - j->gap;
+
+	if (missing > 0)
+		ln_record_gap(&j->record, wall_ns, missing, j->base.error);
+	j->gap += missing;
 	j->begun_at = j->record.text.len;
-	if (j->n_records == 0 && j->writer.unreported > 0)
-		ln_record_gap(&j->record, wall_ns, j->writer.unreported, j->base.error);
 }
 
 static void write_records(struct jsonl *j)
@@ -42,6 +46,7 @@ static void write_records(struct jsonl *j)
 		j->writer.unreported = 0;
 	ln_buf_reset(&j->record.text);
 	j->n_records = 0;
+	j->gap = 0;
 }
 
 static void end(struct jsonl *j, bool at_once)

@@ -5,14 +5,17 @@ that nothing but the agent's own answers can permit."""
 import ipaddress
 import struct
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
 from events import read_lines
 from netlab import API, BLACKHOLE, OTHER, OTHER6, RESOLVER, RESOLVER6, SCRIPTED_RESOLVER, SKETCHY
 from policies import policy
-from watch import actor
+from watch import actor, monitor_of, status_of
 
+HARNESS = Path(__file__).resolve().parent.parent / "harness"
 PYTHON = "/usr/bin/python3"
 HOSTS = {"www.example.org": [OTHER], "six.example.org": [OTHER6], "sketchy.example.net": [SKETCHY]}
 LISTED = policy("*.example.org 7001 TCP")
@@ -259,3 +262,38 @@ def test_an_alert_says_what_each_name_rests_on(start, paths):
                             f"PID {asker}, TTL 60 s, ") and first.endswith(" s ago; trusted")
     assert second.startswith("Evidence: x.example.org: reverse look-up, asked by PID ")
     assert second.endswith("; only a name")
+
+
+ASK_ALONG = f"""
+import socket, sys
+sys.path.insert(0, {str(HARNESS)!r})
+from dnswire import question
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.settimeout(5)
+for number in range(int(sys.argv[1])):
+    u.sendto(question(number, "www.example.org", "A"), ({RESOLVER!r}, 53))
+    u.recv(4096)
+print("asked", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_questions_that_were_judged_do_not_wake_the_reader(start, paths):
+    """What is asked again and again, with another number each time, is told with what comes next;
+    the reader looks every 50 ms."""
+    asked = 2000
+    watch = start.run(LISTED, PYTHON, "-B", "-c", ASK_ALONG, str(asked), net=paths(),
+                      stdin=subprocess.PIPE)
+    watch.wait_record(type="dns-answer")
+    monitor, = (pid for pid in monitor_of(watch.log_path) if pid != watch.pid)
+
+    def looks():
+        return int(status_of(monitor)["voluntary_ctxt_switches"])
+
+    before, since = looks(), time.monotonic()
+    watch.stdout.wait(lambda line: line == "asked")
+    woken, allowed = looks() - before, 50 + 4 * (time.monotonic() - since) / 0.05
+    watch.process.stdin.close()
+    assert watch.wait() == 0 and watch.alerts.list == [], watch.text()
+    assert len(watch.of("dns-query", query="www.example.org")) == asked
+    assert woken < allowed

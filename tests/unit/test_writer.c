@@ -287,6 +287,44 @@ static void test_a_record_beyond_every_bound_is_counted(void **state)
 	free(huge);
 }
 
+/* To a file: what is no alert waits for the end of the look, and an alert takes it along. One that
+ * cannot be told is told as missing in its place. */
+static void test_records_go_to_a_file_together(void **state)
+{
+	char path[] = "/tmp/linnet-unit-XXXXXX", *huge = calloc(1, 4 << 20);
+	struct ln_sink *s = log_to(mkstemp(path));
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	json_t *list;
+
+	finding.alert = false;
+	say(s, 1);
+	set_args(&agent, memset(huge, 'x', 4 << 20), 4 << 20);
+	say(s, 1);
+	setup(NULL);
+	finding.alert = false;
+	say(s, 1);
+	assert_int_equal(take(fd, 0), 0);
+	finding.alert = true;
+	say(s, 1);
+	list = read_records(fd);
+	assert_int_equal(json_array_size(list), 4);
+	assert_text(json_array_get(list, 1), "type", "log-gap");
+	assert_int_equal(s->written, 3);
+	assert_int_equal(s->dropped, 1);
+	json_decref(list);
+	finding.alert = false;
+	say(s, 2);
+	assert_int_equal(take(fd, 0), 0);
+	s->ops->flush(s);
+	list = read_records(fd);
+	assert_int_equal(count_type(list, "flow-open"), 2);
+	json_decref(list);
+	ln_sink_free(&s);
+	close(fd);
+	unlink(path);
+	free(huge);
+}
+
 static void test_alerts_that_could_not_be_shown_are_told(void **state)
 {
 	struct ln_engine_summary sum = {0};
@@ -334,6 +372,7 @@ int main(void)
 	    cmocka_unit_test_setup(test_a_line_cut_by_a_full_disk_is_completed, setup),
 	    cmocka_unit_test_setup(test_a_deleted_log_is_counted, setup),
 	    cmocka_unit_test_setup(test_a_record_beyond_every_bound_is_counted, setup),
+	    cmocka_unit_test_setup(test_records_go_to_a_file_together, setup),
 	    cmocka_unit_test_setup(test_alerts_that_could_not_be_shown_are_told, setup),
 	};
 
