@@ -265,17 +265,19 @@ def test_an_alert_says_what_each_name_rests_on(start, paths):
 
 
 ASK_ALONG = f"""
-import socket, sys, time
+import signal, socket, sys
 sys.path.insert(0, {str(HARNESS)!r})
 from dnswire import question
 u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 u.settimeout(5)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
 for number in range(int(sys.argv[1])):
     u.sendto(question(number, "www.example.org", "A"), ({RESOLVER!r}, 53))
     u.recv(4096)
     if number == 0:
         sys.stdin.readline()
-    time.sleep(0.005)
+    signal.sigwait([signal.SIGALRM])
 print("asked", flush=True)
 sys.stdin.readline()
 """
