@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include "base/buf.h"
 #include "base/log.h"
-#include "output/report.h"
+#include "frames.h"
 
 #define NAME_MAX_BYTES 255
 
@@ -26,11 +26,9 @@ struct target {
 
 struct scribe {
 	const struct ln_scribe_config *c;
-	int in; /* owned */
 	struct target policy, diff;
 	int summaries[LN_SCRIBE_SUMMARIES]; /* owned; -1 none */
-	struct ln_buf parts[LN_REPORT_PARTS];
-	bool came[LN_REPORT_PARTS];
+	struct ln_frames frames;
 };
 
 /* Its saved and real ids stay: with an effective id that is not root's there is no capability. */
@@ -109,57 +107,6 @@ static int open_all(struct scribe *s, struct ln_error *err)
 	return r;
 }
 
-static bool read_whole(int fd, void *to, size_t len)
-{
-	char *at = to;
-
-	while (len > 0) {
-		ssize_t n = read(fd, at, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		at += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
-/* False: it broke off, or is more than can be. */
-static bool read_part(struct scribe *s, const struct ln_report_head *head)
-{
-	struct ln_buf *text = &s->parts[head->part];
-	char chunk[65536];
-
-	text->max = LN_REPORT_BYTES_MAX;
-	s->came[head->part] = true;
-	for (uint64_t left = head->len; left > 0;) {
-		size_t n = (size_t)LN_MIN(left, (uint64_t)sizeof(chunk));
-
-		if (!read_whole(s->in, chunk, n))
-			return false;
-		ln_buf_add(text, chunk, n);
-		left -= n;
-	}
-	return !text->failed;
-}
-
-/* Until the last part has come. */
-static bool read_all(struct scribe *s)
-{
-	struct ln_report_head head;
-
-	while (read_whole(s->in, &head, sizeof(head))) {
-		if (head.part == LN_REPORT_END)
-			return true;
-		if (head.part >= LN_REPORT_PARTS || s->came[head.part] ||
-		    head.len > LN_REPORT_BYTES_MAX || !read_part(s, &head))
-			return false;
-	}
-	return false;
-}
-
 static int write_whole(int fd, const struct ln_buf *text)
 {
 	for (size_t at = 0; at < text->len;) {
@@ -224,7 +171,7 @@ static bool write_summaries(struct scribe *s)
 
 	for (size_t i = 0; i < LN_SCRIBE_SUMMARIES; i++) {
 		int r = s->summaries[i] >= 0
-			    ? write_whole(s->summaries[i], &s->parts[LN_REPORT_SUMMARY])
+			    ? write_whole(s->summaries[i], &s->frames.parts[LN_REPORT_SUMMARY])
 			    : 0;
 
 		if (r < 0)
@@ -237,18 +184,19 @@ static bool write_summaries(struct scribe *s)
 
 static enum ln_scribe_end write_all(struct scribe *s)
 {
-	const struct ln_buf *diff = &s->parts[LN_REPORT_DIFF];
+	const struct ln_buf *diff = &s->frames.parts[LN_REPORT_DIFF];
 	bool good = write_summaries(s);
 
-	if (s->came[LN_REPORT_ERROR]) {
-		ln_log(LN_LOG_ERROR, "%s", ln_buf_text(&s->parts[LN_REPORT_ERROR]));
+	if (s->frames.came[LN_REPORT_ERROR]) {
+		ln_log(LN_LOG_ERROR, "%s", ln_buf_text(&s->frames.parts[LN_REPORT_ERROR]));
 		return LN_SCRIBE_FAILED;
 	}
-	if (s->came[LN_REPORT_DIFF] && diff->len == 0)
+	if (s->frames.came[LN_REPORT_DIFF] && diff->len == 0)
 		return good ? LN_SCRIBE_SAME : LN_SCRIBE_FAILED;
-	if (s->came[LN_REPORT_POLICY])
-		good = write_target(&s->policy, &s->parts[LN_REPORT_POLICY], s->c->force) && good;
-	if (s->came[LN_REPORT_DIFF])
+	if (s->frames.came[LN_REPORT_POLICY])
+		good = write_target(&s->policy, &s->frames.parts[LN_REPORT_POLICY], s->c->force) &&
+		       good;
+	if (s->frames.came[LN_REPORT_DIFF])
 		good = write_target(&s->diff, diff, s->c->force) && good;
 	return good ? LN_SCRIBE_WRITTEN : LN_SCRIBE_FAILED;
 }
@@ -275,7 +223,7 @@ static void let_go(const struct ln_scribe_config *c, int keep, int ready)
 
 static int scribe_main(const struct ln_scribe_config *c, int in, int ready)
 {
-	struct scribe s = {.c = c, .in = in, .summaries = {-1, -1}};
+	struct scribe s = {.c = c, .summaries = {-1, -1}};
 	struct ln_error err = {0};
 	sigset_t all;
 
@@ -290,7 +238,7 @@ static int scribe_main(const struct ln_scribe_config *c, int in, int ready)
 	if (write(ready, r < 0 ? err.text : "", r < 0 ? strlen(err.text) + 1 : 1) < 0 || r < 0)
 		return LN_SCRIBE_FAILED;
 	close(ready);
-	if (!read_all(&s)) {
+	if (!ln_frames_read(in, &s.frames)) {
 		ln_log(LN_LOG_ERROR, "the watch broke off, so %s is not written",
 		       c->learn ? "what was learned" : "its summary");
 		return LN_SCRIBE_FAILED;
