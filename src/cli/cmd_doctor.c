@@ -10,6 +10,7 @@
 #include "daemon/cgroup.h"
 #include "daemon/privileges.h"
 #include "daemon/selftest.h"
+#include "policy/policy.h"
 #include "sensor/resolved.h"
 
 /* The table of channels, in 100 columns. */
@@ -187,23 +188,37 @@ static void print_channel(const struct ln_channel_fact *c)
 	print_detail(detail);
 }
 
-/* A hook that is attached and did not fire sees nothing. */
-static void correct(struct ln_channel_fact *c, const struct ln_selftest *test)
-{
-	for (size_t i = 0; i < test->n; i++) {
-		const struct ln_probe_result *r = &test->results[i];
+/* What the self-test showed. */
+struct tested {
+	struct ln_selftest seen;
+	struct ln_selftest refused; /* empty: nothing here can refuse */
+};
 
-		if (r->end != LN_PROBE_MISSED || strcmp(r->channel, c->name) != 0)
+static bool is_missed(const struct ln_selftest *test, size_t i, const struct ln_channel_fact *c)
+{
+	return test->results[i].end == LN_PROBE_MISSED &&
+	       !strcmp(test->results[i].channel, c->name);
+}
+
+/* A hook that is attached and did not fire sees nothing, and one that lets pass refuses nothing. */
+static void correct(struct ln_channel_fact *c, const struct tested *t)
+{
+	c->refusable = c->refusable && t->refused.n > 0;
+	for (size_t i = 0; i < t->refused.n; i++)
+		c->refusable = c->refusable && !is_missed(&t->refused, i, c);
+	for (size_t i = 0; i < t->seen.n; i++) {
+		if (!is_missed(&t->seen, i, c))
 			continue;
 		c->sight = LN_SIGHT_BLIND;
 		c->refusable = false;
 		c->by = "";
 		snprintf(c->note, sizeof(c->note),
-			 "attached, but the self-test (%s) was not caught", r->name);
+			 "attached, but the self-test (%s) was not caught",
+			 t->seen.results[i].name);
 	}
 }
 
-static void tell_channels(struct doctor *d, struct ln_sensor *s, const struct ln_selftest *test)
+static void tell_channels(struct doctor *d, struct ln_sensor *s, const struct tested *t)
 {
 	const struct ln_channel_fact *rows;
 	size_t n = s->ops->channels(s, &rows);
@@ -214,7 +229,7 @@ static void tell_channels(struct doctor *d, struct ln_sensor *s, const struct ln
 	for (size_t i = 0; i < n; i++) {
 		struct ln_channel_fact c = rows[i];
 
-		correct(&c, test);
+		correct(&c, t);
 		if (d->json)
 			print_channel_json(&c);
 		else
@@ -222,15 +237,20 @@ static void tell_channels(struct doctor *d, struct ln_sensor *s, const struct ln
 	}
 }
 
-static void tell_probe(struct doctor *d, const struct ln_probe_result *r)
+static void tell_probe(struct doctor *d, const struct tested *t, size_t i)
 {
+	const struct ln_probe_result *r = &t->seen.results[i];
+	enum ln_probe_end refusal = i < t->refused.n ? t->refused.results[i].end : LN_PROBE_BLIND;
 	enum state state = STATE_MISSING;
 	char text[128] = "not tried: BLIND here";
 
 	if (r->end == LN_PROBE_CAUGHT) {
-		state = STATE_OK;
-		snprintf(text, sizeof(text), "caught after %.2f ms",
-			 (double)r->latency_ns / LN_NS_PER_MS);
+		state = refusal == LN_PROBE_MISSED ? STATE_FAILED : STATE_OK;
+		snprintf(text, sizeof(text), "caught after %.2f ms%s",
+			 (double)r->latency_ns / LN_NS_PER_MS,
+			 refusal == LN_PROBE_CAUGHT   ? ", refused in block mode"
+			 : refusal == LN_PROBE_MISSED ? ", but NOT refused in block mode"
+						      : "");
 	} else if (r->end == LN_PROBE_MISSED) {
 		state = STATE_FAILED;
 		snprintf(text, sizeof(text), "not caught within %d ms: linnet is blind here",
@@ -241,18 +261,45 @@ static void tell_probe(struct doctor *d, const struct ln_probe_result *r)
 	tell(d, "self-test", r->name, state, text);
 }
 
-static void tell_selftest(struct doctor *d, const struct ln_selftest *test)
+static void tell_selftest(struct doctor *d, const struct tested *t)
 {
-	for (size_t i = 0; i < test->n; i++)
-		tell_probe(d, &test->results[i]);
+	for (size_t i = 0; i < t->seen.n; i++)
+		tell_probe(d, t, i);
 	tell(d, "self-test", d->failed ? "FAIL" : "PASS", d->failed ? STATE_FAILED : STATE_OK, "");
+}
+
+static bool can_refuse(struct ln_sensor *s)
+{
+	const struct ln_channel_fact *rows;
+	size_t n = s->ops->channels(s, &rows);
+
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].refusable)
+			return true;
+	return false;
+}
+
+/* The same once more in block mode, by a sensor of its own under a policy that permits nothing. */
+static void test_refusals(struct doctor *d, struct tested *t)
+{
+	LN_CLEANUP(ln_policy_free) struct ln_policy *policy = ln_policy_new_empty("self-test");
+	struct ln_sensor *s = NULL;
+	const struct ln_sensor_config config = {.blocks = true, .policy = policy};
+	struct ln_error err = {0};
+	int r = policy ? d->kind->make(&config, &err, &s) : ln_error_set(&err, ENOMEM, "no memory");
+
+	if (r == 0)
+		r = ln_selftest_run(s, d->kind, true, &err, &t->refused);
+	tell(d, d->kind->name, "block mode", r == 0 ? STATE_OK : STATE_MISSING,
+	     r == 0 ? "" : err.text);
+	ln_sensor_free(&s);
 }
 
 static void tell_sensor(struct doctor *d)
 {
 	struct ln_sensor *s = NULL;
 	const struct ln_sensor_config config = {.adopts = true};
-	struct ln_selftest test = {0};
+	struct tested t = {0};
 	struct ln_error err = {0};
 	int r = ln_sensor_kind_check(d->kind, &err);
 
@@ -264,12 +311,14 @@ static void tell_sensor(struct doctor *d)
 	}
 	tell_facts(d, s);
 	fflush(stdout);
-	r = ln_selftest_run(s, d->kind, &err, &test);
-	tell_channels(d, s, &test);
+	r = ln_selftest_run(s, d->kind, false, &err, &t.seen);
+	if (r == 0 && can_refuse(s))
+		test_refusals(d, &t);
+	tell_channels(d, s, &t);
 	if (r < 0)
 		tell(d, "self-test", "FAIL", STATE_FAILED, err.text);
 	else
-		tell_selftest(d, &test);
+		tell_selftest(d, &t);
 	ln_sensor_free(&s);
 }
 
@@ -316,7 +365,8 @@ const struct ln_command ln_cmd_doctor = {
 	"Tells which hooks this kernel offers and, for each way out, whether it is seen,\n"
 	"raises an alert on preparation only, or is BLIND here. Then it tests itself:\n"
 	"processes of its own, in a private network namespace, use what is not BLIND and\n"
-	"must be caught. Exits with 0 when they were, else with 1.\n",
+	"must be caught; what block mode refuses must then fail. Exits with 0 when it was\n"
+	"so, else with 1.\n",
     .options = OPTIONS,
     .examples = "  sudo linnet doctor\n"
 		"  sudo linnet doctor --json | jq 'select(.state != \"ok\")'\n"

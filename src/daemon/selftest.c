@@ -36,6 +36,7 @@ struct test {
 	struct ln_cgroup cgroup;
 	pid_t outside;
 	int go, ready; /* owned: the other ends; -1 none */
+	bool refusals;
 	struct ln_selftest result;
 };
 
@@ -201,8 +202,8 @@ static void on_finding(const struct ln_finding *f, void *user)
 		const struct ln_probe_slot *s = &t->shared->slots[i];
 		struct ln_probe_result *r = &t->result.results[i];
 
-		if (r->end != LN_PROBE_MISSED || s->pid == 0 || f->pid != (uint32_t)s->pid ||
-		    !t->probes[i].caught(s, f))
+		if (t->refusals || r->end != LN_PROBE_MISSED || s->pid == 0 ||
+		    f->pid != (uint32_t)s->pid || !t->probes[i].caught(s, f))
 			continue;
 		r->end = LN_PROBE_CAUGHT;
 		r->latency_ns = ln_clock_mono_ns() - s->sent_ns;
@@ -239,7 +240,8 @@ static bool is_over(struct test *t)
 			continue;
 		r->error = t->shared->slots[i].error;
 		if (r->error)
-			r->end = LN_PROBE_UNTRIED;
+			r->end =
+			    t->refusals && r->error == EPERM ? LN_PROBE_CAUGHT : LN_PROBE_UNTRIED;
 		else
 			over = false;
 	}
@@ -287,7 +289,7 @@ static void choose_probes(struct test *t, struct ln_sensor *s)
 	t->result.n = ln_probes(&t->probes);
 	for (size_t i = 0; i < t->result.n; i++) {
 		const struct ln_channel_fact *row = find_channel(s, &t->probes[i]);
-		bool blind = !row || row->sight == LN_SIGHT_BLIND;
+		bool blind = !row || (t->refusals ? !row->refusable : row->sight == LN_SIGHT_BLIND);
 
 		t->result.results[i] = (struct ln_probe_result){
 		    .name = t->probes[i].name,
@@ -316,10 +318,11 @@ static void end_processes(struct test *t)
 	ln_closep(&t->ready);
 }
 
-int ln_selftest_run(struct ln_sensor *s, const struct ln_sensor_kind *kind, struct ln_error *err,
-		    struct ln_selftest *ret)
+int ln_selftest_run(struct ln_sensor *s, const struct ln_sensor_kind *kind, bool refusals,
+		    struct ln_error *err, struct ln_selftest *ret)
 {
-	struct test t = {.go = -1, .ready = -1, .outside = -1, .cgroup = LN_CGROUP_NONE};
+	struct test t = {
+	    .go = -1, .ready = -1, .outside = -1, .cgroup = LN_CGROUP_NONE, .refusals = refusals};
 	struct ln_policy *policy = ln_policy_new_empty("self-test");
 	const struct ln_engine_config config = {
 	    .policy = policy, .agent = 1, .on_finding = on_finding, .user = &t};

@@ -142,6 +142,8 @@ def test_whatever_is_not_blind_is_proved():
             assert name in ("UDP-Lite datagram", "tunnel device"), result
         else:
             assert result["state"] == "ok" and result["note"].startswith("caught after "), result
+            refused = result["note"].endswith(", refused in block mode")
+            assert refused == channels[PROBES[name]]["refusable"], result
     for name in list(PROBES)[:4]:
         assert tried[name]["state"] == "ok"
 

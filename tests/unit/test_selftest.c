@@ -44,7 +44,7 @@ static size_t deaf_channels(struct ln_sensor *s, const struct ln_channel_fact **
 	return LN_ARRAY_SIZE(rows);
 }
 
-static void missed_is_not_blind(void **state)
+static void check(bool refusals, int missed_probes)
 {
 	static const struct ln_sensor_ops ops = {.name = "deaf",
 						 .track = deaf_track,
@@ -60,27 +60,40 @@ static void missed_is_not_blind(void **state)
 
 	deaf_fd = eventfd(0, EFD_CLOEXEC);
 	assert_true(deaf_fd >= 0);
-	if (ln_selftest_run(&s, &kind, &err, &test) < 0)
+	if (ln_selftest_run(&s, &kind, refusals, &err, &test) < 0)
 		fail_msg("%s", err.text);
 	assert_true(tracked > 0);
 	assert_int_equal(test.n, ln_probes(&probes));
 	for (size_t i = 0; i < test.n; i++) {
 		const struct ln_probe_result *r = &test.results[i];
-		bool claimed = !strcmp(probes[i].channel, "TCP connect") ||
-			       !strcmp(probes[i].channel, "inbound connections, answered");
+		bool claimed =
+		    !strcmp(probes[i].channel, "TCP connect") ||
+		    (!refusals && !strcmp(probes[i].channel, "inbound connections, answered"));
 
 		assert_string_equal(r->name, probes[i].name);
 		assert_int_equal(r->end, claimed ? LN_PROBE_MISSED : LN_PROBE_BLIND);
 		missed += r->end == LN_PROBE_MISSED;
 	}
-	assert_int_equal(missed, 4);
+	assert_int_equal(missed, missed_probes);
 	close(deaf_fd);
+}
+
+static void missed_is_not_blind(void **state)
+{
+	check(false, 4);
+}
+
+/* Of what it says that it could refuse, nothing is. */
+static void let_pass_is_not_refused(void **state)
+{
+	check(true, 2);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(missed_is_not_blind),
+	    cmocka_unit_test(let_pass_is_not_refused),
 	};
 
 	return cmocka_run_group_tests_name("selftest", tests, NULL, NULL);
