@@ -1,61 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What README.md shows is what linnet does: its `console` blocks run in a small internet, and their
-output is compared; so is the alert. In an expected line … stands for anything; a line of … alone
-stands for any lines. Times, and numbers of four digits and more, are only compared as such."""
+"""What the documents show is what linnet does: a reader (tests/harness/reader.py) follows each of them
+in a small internet, and compares what is said."""
 import os
 import re
 import subprocess
 
 import pytest
+import yaml
 
 import netlab
-from policies import WEATHER_ONLY
+from policies import WEATHER_ONLY, policy
+from reader import Reader, blocks, compare, fences
 from watch import BUILD, LINNET, ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-LIMIT_S = 30
-NOBODY = 65534
-SUDO = f"""#!/bin/sh
-exec env SUDO_UID={NOBODY} SUDO_GID={NOBODY} SUDO_USER=nobody "$@"
-"""
+
+def read(document):
+    return (ROOT / document).read_text(encoding="utf-8")
 
 
-def blocks(text, kind):
-    """The fenced blocks of one kind."""
-    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-def steps(block):
-    """(command, [expected line]) of each `$ ` line."""
-    result = []
-    for line in block.splitlines():
-        if line.startswith("$ "):
-            result.append((line[2:], []))
-        else:
-            result[-1][1].append(line)
-    return result
-
-
-def pattern(line):
-    """An expected line as an expression."""
-    line = re.escape(line).replace("…", ".*")
-    line = re.sub(r"^Alert:\\ [a-z2-9]{4}\\-\d+$", r"Alert: [a-z2-9]{4}-\\d+", line)
-    line = re.sub(r"\d{4}\\-\d\d\\-\d\dT\d\d:\d\d:\d\dZ", r"\\d{4}-\\d\\d-\\d\\dT[0-9:]{8}Z", line)
-    return re.sub(r"(?<![\d{}])\d{4,}(?!\d)", r"\\d+", line)
-
-
-def difference(expected, said):
-    """"" when it fits; else what does not."""
-    at, anywhere = 0, False
-    for line in expected:
-        if line == "…":
-            anywhere = True
-            continue
-        fits = [n for n, other in enumerate(said[at:], at) if re.fullmatch(pattern(line), other)]
-        if not fits or (fits[0] != at and not anywhere):
-            return f"expected {line!r}, after {said[:at]}; there is {said[at:]}"
-        at, anywhere = fits[0] + 1, False
-    return "" if anywhere or at == len(said) else f"nobody expected {said[at:]}"
+DOCUMENTS = ["README.md", "SECURITY.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+README, TUTORIAL = read("README.md"), read("docs/tutorial.md")
+# Lines of `sh` blocks, and the first lines of others, that do not run in their document's order.
+ELSEWHERE = {
+    "[!] UNEXPECTED OUTBOUND CONNECTION": "test_the_alert_of_the_readme",
+    'agent_name: "travel_agent_v1"': "test_the_policy_of_the_readme",
+    "sudo linnet run -p policy.yaml -- python3 agent.py": "test_the_two_commands_of_the_readme",
+    "sudo linnet attach -p policy.yaml 7843": "test_the_two_commands_of_the_readme",
+    "sudo make": "CI",
+    "sudo make test": "CI",
+    "sudo make install PREFIX=/usr/local": "test_what_is_installed",
+    "sudo make deb": "tests/package/test_deb.py::test_what_is_in_it",
+    "sudo apt-get install ./build-deb/linnet_*.deb":
+        "tests/package/test_deb.py::test_install_run_upgrade_purge",
+}
 
 
 @pytest.mark.parametrize("expected, said, fits", [
@@ -71,46 +48,98 @@ def difference(expected, said):
     (["Alert: k7f2-3"], ["Alert: abc-12"], False),
 ])
 def test_the_comparison_itself(expected, said, fits):
-    assert (difference(expected, said) == "") == fits
+    assert (compare(expected, said)[0] == "") == fits
 
 
-class Shell:
-    """Runs commands one after the other, as root, with the agent's names and network around them."""
-
-    def __init__(self, net):
-        self.folder = net.folder / "reader"
-        self.folder.mkdir()
-        self.folder.chmod(0o1777)  # files of root and of the reader, who calls sudo
-        (self.folder / "examples").symlink_to(ROOT / "examples")
-        tools = net.folder / "tools"
-        tools.mkdir()
-        (tools / "linnet").symlink_to(LINNET)
-        (tools / "sudo").write_text(SUDO)
-        (tools / "sudo").chmod(0o755)
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_")}
-        self.environment = dict(kept, **net.trust, PATH=f"{tools}:{os.environ['PATH']}")
-        self.net = net
-        self.status = 0
-
-    def run(self, command):
-        """The lines that it says, on both streams; `$?` is that of the command before."""
-        script = f"(exit {self.status}); {command}"
-        done = subprocess.run(self.net.enter(["sh", "-c", script]), cwd=self.folder, text=True,
-                              env=self.environment, stdin=subprocess.DEVNULL, timeout=LIMIT_S,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        self.status = done.returncode
-        return done.stdout.splitlines()
+# Starts what the tutorial's container runs, in namespaces of its own, and says its PID.
+DOCKER = """#!/bin/sh
+unshare --user --map-root-user --pid --mount-proc --fork --kill-child \\
+    sh -c 'exec ./agent.sh <jobs' >/dev/null 2>&1 &
+until read -r pid rest <"/proc/$!/task/$!/children"; [ -n "$pid" ]; do :; done
+echo "$pid"
+"""
+APT = """#!/bin/sh
+test -e "$3"
+"""
 
 
-def test_the_tour_of_the_readme(fresh_net):
-    tour = [step for block in blocks(README, "console") for step in steps(block)]
-    assert len(tour) >= 5
-    net = fresh_net(hosts=dict(netlab.HOSTS, **{"example.com": [netlab.OTHER]}))
-    net.serve({"kind": "https", "ip": netlab.OTHER, "port": 443})
-    shell = Shell(net)
-    for command, expected in tour:
-        wrong = difference(expected, shell.run(command))
+@pytest.fixture
+def reader(fresh_net):
+    """Makes a reader in a small internet with the names of the documents. Programs that are not here
+    have stand-ins: a container engine, and the installation of a package (tests/package does that).
+    """
+    made = []
+
+    def make(**environment):
+        net = fresh_net(hosts=dict(netlab.HOSTS, **{
+            "example.com": [netlab.OTHER], "example.org": ["203.0.113.21"]}))
+        net.serve(*({"kind": "https", "ip": ip, "port": 443}
+                    for ip in (netlab.OTHER, "203.0.113.21", netlab.SKETCHY)))
+        made.append(Reader(net, {"docker": DOCKER, "apt-get": APT}, **environment))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("document", [d for d in DOCUMENTS if "```console" in read(d)])
+def test_what_a_document_shows(reader, document):
+    reader().follow(read(document))
+
+
+def test_no_block_is_left_out():
+    """Each is a file, is followed, or is run by the test that is named."""
+    for document in DOCUMENTS:
+        for words, block in fences(read(document)):
+            if len(words) == 2 or words == ["console"]:
+                continue
+            found = [ELSEWHERE.get(line) for line in (block.splitlines() if words == ["sh"]
+                                                      else [block.splitlines()[0]])]
+            assert all(found), f"{document}: who runs\n{block}"
+            assert all(name in globals() or name.startswith(("tests/", "CI")) for name in found)
+
+
+def workflow():
+    """The job of the tutorial, and the commands of its steps by name."""
+    text, = (block for words, block in fences(TUTORIAL) if words[-1:] == [".github/workflows/agent.yml"])
+    job, = yaml.safe_load(text)["jobs"].values()
+    return {step["name"]: step["run"] for step in job["steps"] if "run" in step}
+
+
+@pytest.mark.parametrize("fetched, status", [("https://example.com/", 0), ("https://example.org/", 86)])
+def test_the_job_of_the_tutorial(reader, fetched, status):
+    """Each `run:` as a runner does it; the step that watches fails when the agent leaves its policy."""
+    here = reader(GITHUB_STEP_SUMMARY="summary.md")
+    here.write("linnet_0.1.0_amd64.deb", "")
+    here.write("policy.yaml", policy("example.com 443 TCP"))
+    here.write("agent.sh", *(block for words, block in fences(TUTORIAL) if words[-1:] == ["agent.sh"]))
+    for name, script in workflow().items():
+        here.write("step.sh", script.replace("https://example.com/", fetched))
+        want = status if "under watch" in name else 0
+        wrong = here.type("bash -e step.sh; echo status=$?", ["…", f"status={want}"])
+        assert not wrong, f"{name}: {wrong}"
+    assert fetched.split("/")[2] in (here.folder / "summary.md").read_text()
+    assert (here.folder / "connections.jsonl").stat().st_mode & 0o004
+
+
+def test_the_examples_of_the_manual(reader):
+    here = reader()
+    here.write("policy.yaml", policy("example.com 443 TCP"))
+    here.write("agent.py", "import urllib.request\nurllib.request.urlopen('https://example.org/')\n")
+    here.write("agent", "#!/bin/sh\n")
+    examples = re.findall(r"^\t(sudo linnet .*?)(?:\+\+)?$", read("man/linnet.1.scd"), re.MULTILINE)
+    assert len(examples) == 4
+    for command in examples:
+        if " attach " in command:
+            assert not here.type("mkfifo go; cat go & sudo linnet attach -p policy.yaml $! &",
+                                 ["…", "linnet: watching test_agent …", "…"])
+            command = "echo >go; wait"
+        status = 1 if " learn " in command else 0  # of changes that are proposed
+        wrong = here.type(f"{command}; echo status=$?", ["…", f"status={status}"])
         assert not wrong, f"$ {command}\n{wrong}"
+    wrong = here.type("patch policy.yaml policy.patch", ["patching file policy.yaml"])
+    assert not wrong, wrong
 
 
 def test_the_alert_of_the_readme(start):
@@ -120,7 +149,7 @@ def test_the_alert_of_the_readme(start):
     assert watch.wait() == 0, watch.text()
     alert, = watch.flow_alerts()
     alert.assert_contract()
-    wrong = difference(shown.splitlines(), alert.lines)
+    wrong, _ = compare(shown.splitlines(), alert.lines)
     assert not wrong, wrong
 
 

@@ -22,7 +22,8 @@ ABI = "event_abi.h"
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.MULTILINE)
 FILE_LINES, FUNCTION_LINES, PROSE_COLUMNS = 600, 60, 120
 # What documents may call besides files of the tree.
-PROGRAMS = {"make", "meson", "ninja", "linnet", "python3", "bpftool", "sysctl", "rm"}
+PROGRAMS = {"make", "meson", "ninja", "linnet", "python3", "bpftool", "sysctl", "rm",
+            "apt-get"}
 LICENCES = {"Apache-2.0", "GPL-2.0-or-later", "GPL-2.0-or-later OR Apache-2.0"}
 LISTS_OF_DEBHELPER = {".docs", ".examples", ".lintian-overrides"}
 NO_SPDX = {".md", ".json", ".yaml", ".yml", ".txt", ".scd", ".conf", ".bin", ""}
@@ -264,7 +265,7 @@ def shell_findings(path, text, exists, targets, groups):
         else:
             asked = arguments if program == "tests/run" else []
             found += [f"{path}:{number}: {a} is not there" for a in arguments
-                      if "/" in a and not a.startswith(("/", "-", "build"))
+                      if "/" in a and not a.removeprefix("./").startswith(("/", "-", "build"))
                       and not exists(a) and not exists(str(PurePath(a).parent))]
         found += [f"{path}:{number}: there is no test group {a}" for a in asked
                   if not a.startswith("-") and a not in groups]
