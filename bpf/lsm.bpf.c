@@ -28,6 +28,16 @@ struct {
 	__type(value, __u8);
 } own_objects __weak SEC(".maps");
 
+/* clang makes the negative of a truth value of a choice between -EPERM and 0, and then since Linux
+ * 6.12 the verifier no longer knows that the program returns one of them. */
+static __always_inline int refusal(void)
+{
+	int error;
+
+	asm volatile("%[error] = %[n]" : [error] "=r"(error) : [n] "i"(-EPERM));
+	return error;
+}
+
 static __always_inline bool is_ours(__u32 pid)
 {
 	return bpf_map_lookup_elem(&ourselves, &pid);
@@ -50,7 +60,7 @@ static __always_inline int attacked(const struct ln_abi_task *owner, struct task
 			ev->flags = LN_ABI_CHANNEL_REFUSED;
 		emit_submit(ev, true);
 	}
-	return cfg_guard ? -EPERM : 0;
+	return cfg_guard ? refusal() : 0;
 }
 
 /* Whether this access lets the caller change what the other process does. Reading its memory or
@@ -176,5 +186,5 @@ int BPF_PROG(on_lsm_socket, int family, int type, int protocol, int kern)
 		ev->flags = block_flags();
 		emit_submit(ev, true);
 	}
-	return cfg_blocks && !cfg_dry_run ? -EPERM : 0;
+	return cfg_blocks && !cfg_dry_run ? refusal() : 0;
 }
