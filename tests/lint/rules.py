@@ -182,11 +182,17 @@ def command_findings(path, text, names, options):
     return found
 
 
+def anchors(text):
+    """Of the headings of a document, as GitHub and others make them."""
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
 def link_findings(path, text, exists):
     """Relative links of a document lead somewhere."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", line):
+        for target in re.findall(r"\]\(([^)\s]+)[^)]*\)", line):
             if not re.match(r"[a-z]+:", target) and not exists(target):
                 found.append(f"{path}:{number}: {target} is not there")
     return found

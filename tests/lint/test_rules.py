@@ -42,7 +42,7 @@ SAMPLES = [
      "use `linnet run --log f -- cmd --other`\n", "use `linnet walk`\n"),
     (lambda p, t: rules.command_findings(p, t, {"run"}, {"--log"}), "README.md",
      "linnet watches an agent\n", "    sudo linnet run --lgo f\n"),
-    (lambda p, t: rules.link_findings(p, t, {"a.md"}.__contains__), "README.md",
+    (lambda p, t: rules.link_findings(p, t, {"a.md#x"}.__contains__), "README.md",
      "[a](a.md#x) [b](https://b)\n", "[c](c.md)\n"),
     (lambda p, t: rules.make_target_findings(p, t, {"test"}), "README.md",
      "`sudo make test`; we make things\n", "    sudo make tests\n"),
