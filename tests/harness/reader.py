@@ -63,8 +63,8 @@ def compare(expected, said):
 
 
 class Reader:
-    """One bash, as root, with the agent's names and network around it. stand_ins: programs of the
-    document that are not there, by name, as scripts."""
+    """One bash, as root, with the agent's names and network around it, and with no logs of this host
+    in reach. stand_ins: programs of the document that are not there, by name, as scripts."""
 
     def __init__(self, net, stand_ins=None, **environment):
         self.folder = net.folder / "reader"
@@ -80,9 +80,10 @@ class Reader:
         kept = {k: v for k, v in os.environ.items()
                 if not k.startswith("SUDO_") and k != "GITHUB_STEP_SUMMARY"}
         environment = dict(kept, **net.trust, **environment, PATH=f"{tools}:{os.environ['PATH']}")
-        self._bash = subprocess.Popen(
-            net.enter(["bash"]), cwd=self.folder, env=environment, start_new_session=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        start = ["sh", "-ec", "mount -t tmpfs -o mode=755 none /var/log; exec bash"]
+        self._bash = subprocess.Popen(net.enter(start), cwd=self.folder, env=environment,
+                                      start_new_session=True, stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._lines = read_lines(self._bash.stdout.fileno(), "the reader's shell")
         self._marks = set()
         self._taken = 0  # how many lines have been compared
