@@ -7,7 +7,7 @@ SECONDS ?= 60
 BUILD   := build
 
 .DEFAULT_GOAL := all
-.PHONY: all setup-build setup-demo setup-package setup-test install deb demo test bench fuzz format clean help
+.PHONY: all setup-build setup-demo setup-package setup-test setup-bench-peers install deb demo test bench bench-peers fuzz format clean help
 
 all: setup-build $(BUILD)/build.ninja ## build build/linnet
 	@ninja -C $(BUILD)
@@ -16,7 +16,7 @@ all: setup-build $(BUILD)/build.ninja ## build build/linnet
 $(BUILD)/build.ninja:
 	@meson setup $(BUILD) -Dtests=false
 
-setup-build setup-demo setup-package setup-test: setup-%:
+setup-build setup-demo setup-package setup-test setup-bench-peers: setup-%:
 	@tools/setup $*
 
 install: all ## install it; DESTDIR= and PREFIX= as usual
@@ -38,6 +38,10 @@ bench: setup-test $(BUILD)/build.ninja ## measure what linnet costs (root)
 	@tests/run --build-only
 	@tests/bench/run $(BUILD) $(BENCH_ARGS)
 
+bench-peers: setup-bench-peers $(BUILD)/build.ninja ## measure it beside strace, auditd and others (root)
+	@tests/run --build-only
+	@tests/bench/run $(BUILD) --peers $(BENCH_ARGS)
+
 fuzz: setup-test ## fuzz each parser for SECONDS= (60)
 	@tests/fuzz/run $(SECONDS)
 
@@ -48,4 +52,4 @@ clean: ## remove what was built
 	@rm -rf build build-*
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14

@@ -47,8 +47,13 @@ static inline void pin_to(int cpu)
 }
 
 /* The name whose address a request asks for first, as DNS writes it, with type A and class IN. */
-#define BENCH_QUESTION "\3api\5bench\4test\0\0\1\0\1"
+#define BENCH_ZONE     "\5bench\4test\0\0\1\0\1"
+#define BENCH_QUESTION "\3api" BENCH_ZONE
 #define DNS_HEADER     12
+
+/* A short child that goes by its own name: `cXXXX.bench.test` is CHILD_PLACES + 0xXXXX. */
+#define CHILD_LABEL  "\5c%04x"
+#define CHILD_PLACES 0xc6120000u /* 198.18.0.0 and on: for benchmarks, by RFC 2544 */
 
 static inline void wait_for_eof(int fd)
 {

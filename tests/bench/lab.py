@@ -18,6 +18,7 @@ from watch import monitor_of, status_of  # noqa: E402
 USUAL, BATCHING, OTHER_USUAL, OTHER_BATCHING = 20000, 20001, 20100, 20101
 ECHO, TCP_ECHO, DISCARD, WEB = 20200, 20201, 20202, 20203
 SITE = "198.51.100.80"  # of api.bench.test: a loopback address would be no answer
+CHILDREN = "198.18.0.1/16"  # where short children go that have names of their own
 BATCH_US = 1000
 POLICY = f"""agent_name: "bench"
 expected_outbound:
@@ -97,7 +98,8 @@ class Lab:
         self._time_waits = TIME_WAITS.read_text()
         Path("/proc/sys/net/core/somaxconn").write_text("65535")
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        subprocess.run(["ip", "addr", "add", f"{SITE}/32", "dev", "lo"], check=True)
+        for address in f"{SITE}/32", CHILDREN:
+            subprocess.run(["ip", "addr", "add", address, "dev", "lo"], check=True)
         self.keep_time_wait(False)
 
     def __enter__(self):
@@ -148,9 +150,16 @@ class Lab:
         child.stdout.close()
 
     def arrivals(self):
-        """Stamps what comes into its standard input, and tells when that ends."""
-        return subprocess.Popen([self._bin / "arrivals"], stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, text=True)
+        """Stamps the lines that come into its standard input; `arrived` has them."""
+        with open(self.folder / "arrivals", "w", encoding="utf-8") as told:
+            return subprocess.Popen([self._bin / "arrivals"], stdin=subprocess.PIPE, stdout=told)
+
+    def arrived(self):
+        """(nanoseconds, line) of all lines that have come."""
+        with open(self.folder / "arrivals", encoding="utf-8", errors="replace") as told:
+            for line in told:
+                at_ns, _, line = line.rstrip("\n").partition(" ")
+                yield int(at_ns), line
 
     def bare(self, *arguments):
         done = subprocess.run(self.work(*arguments), check=True, stdout=subprocess.PIPE,
@@ -179,12 +188,33 @@ def memory_kb(pid):
     return tuple(int(status[key].split()[0]) for key in ("VmRSS", "VmHWM"))
 
 
+def spent_ns(pid):
+    """CPU time of all threads so far, and in clock ticks that of children that have ended."""
+    own = sum(int(path.read_text().split()[0])
+              for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[13]) + int(fields[14])
+    return own + ticks * 1000000000 // os.sysconf("SC_CLK_TCK")
+
+
 def busy(pid):
     """(nanoseconds on a CPU, clock ticks, times it went to sleep) so far."""
     ran_ns = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return ran_ns, int(fields[11]) + int(fields[12]), int(
         status_of(pid)["voluntary_ctxt_switches"])
+
+
+def session(pid):
+    """All processes of the session that this one leads."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if path.read_text().rpartition(")")[2].split()[3] == str(pid):
+                found.append(int(path.parent.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
 
 
 def programs(pid):

@@ -149,10 +149,10 @@ def latency(lab, sizes):
         clock.stdin.close()
         stamps = json.loads(run.line())["stamps"]
         run.end()
-        seen = dict(line.split() for line in clock.stdout.read().splitlines())
-        clock.stdout.close()
         clock.wait()
-        took = [(int(seen[where]) - at_ns) / 1e6 for where, at_ns in stamps.items()
+        seen = {line.split()[1]: at_ns for at_ns, line in lab.arrived()
+                if line.startswith("Destination: ")}
+        took = [(seen[where] - at_ns) / 1e6 for where, at_ns in stamps.items()
                 if where in seen]
         if not took:
             raise RuntimeError("no alert came")

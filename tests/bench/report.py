@@ -64,15 +64,18 @@ def environment(pairs):
 def markdown(facts, results):
     lines = [f"{facts['date'][:10]}, commit {facts['commit']}, Linux {facts['kernel']}, "
              f"{facts['cpus']} CPUs, {facts['pairs']} pairs, load before {facts['load_before']:.2f}.",
-             "", "| what | value (quartiles) | limit | | more |", "|---|---|---|---|---|"]
-    lines += ["| " + " | ".join(cells(r)) + " |" for r in results]
+             "", *markdown_table(["what", "value (quartiles)", "limit", "", "more"], map(cells, results))]
     return "\n".join(lines)
 
 
-def write_into_document(path, facts, results):
-    """Replaces the table between the two marks."""
+def markdown_table(headings, rows):
+    return ["| " + " | ".join(cells) + " |" for cells in (headings, ["---"] * len(headings), *rows)]
+
+
+def write_into_document(path, table):
+    """Replaces what is between the two marks."""
     text = path.read_text(encoding="utf-8")
-    table = f"{BEGIN}\n{markdown(facts, results)}\n{END}"
+    table = f"{BEGIN}\n{table}\n{END}"
     pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
     path.write_text(pattern.sub(lambda _: table, text), encoding="utf-8")
 

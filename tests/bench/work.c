@@ -11,9 +11,11 @@
  *                                                     `p50_ns`
  *   work getppid COUNT
  *   work forkexec COUNT
- *   work children PORT COUNT                          short children, one connect each
+ *   work children PORT COUNT [named]                  short children, one connect each; named: each
+ *                                                     looks up a name of its own and goes there
  *   work latency PORT COUNT BURST GAP_US              connects to COUNT new places, stamped
- *   work wait                                         until standard input ends
+ *   work knock PORT                                   one connection, open until standard input
+ * ends work wait                                         until standard input ends
  */
 #include "bench.h"
 
@@ -29,6 +31,7 @@
 #define PROCESSES_MAX 16
 #define HOME          0x7f000001u /* 127.0.0.1 */
 #define ELSEWHERE     0x7f010000u /* 127.1.0.0 and on: the places of a flood */
+#define KNOCKED       0x7f630001u /* 127.99.0.1 */
 #define NEW_PLACES    0x7f400000u /* 127.64.0.0 and on: each is met once */
 
 struct shared {
@@ -46,14 +49,19 @@ static uint64_t number(const char *text)
 	return n;
 }
 
-static void connect_once(uint32_t ip, uint16_t port)
+static int connected_to(uint32_t ip, uint16_t port)
 {
 	struct sockaddr_in to = endpoint(ip, port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		err(1, "connect");
-	close(fd);
+	return fd;
+}
+
+static void connect_once(uint32_t ip, uint16_t port)
+{
+	close(connected_to(ip, port));
 }
 
 /* Keeping a rate, it catches up after each pause that was too long: one pause a millisecond. */
@@ -126,11 +134,9 @@ static int by_size(const void *a, const void *b)
 
 static int connected(uint16_t port)
 {
-	struct sockaddr_in to = endpoint(HOME, port);
-	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1, fd = connected_to(HOME, port);
 
-	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
 		err(1, "connect");
 	return fd;
 }
@@ -170,22 +176,25 @@ static void run_round_trips(int type, uint16_t port, uint64_t count, int cpu)
 	free(took);
 }
 
-/* As the C library asks: a socket for each question. */
-static struct in_addr look_up(uint16_t id)
+/* As the C library asks: a socket for each question. The name is what stands before BENCH_ZONE. */
+static struct in_addr look_up(uint16_t id, const char *name)
 {
-	static const char question[] = "\0\0\1\0\0\1\0\0\0\0\0\0" BENCH_QUESTION;
+	static const uint8_t header[DNS_HEADER] = {[2] = 1, [5] = 1};
 	struct sockaddr_in to = endpoint(HOME, 53);
+	size_t zone_at = DNS_HEADER + strlen(name), size = zone_at + sizeof(BENCH_ZONE) - 1;
 	uint8_t message[512];
 	struct in_addr found;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	memcpy(message, question, sizeof(question) - 1);
+	memcpy(message, header, sizeof(header));
 	memcpy(message, &id, sizeof(id));
+	memcpy(message + DNS_HEADER, name, strlen(name));
+	memcpy(message + zone_at, BENCH_ZONE, sizeof(BENCH_ZONE) - 1);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ||
-	    send(fd, message, sizeof(question) - 1, 0) < 0)
+	    send(fd, message, size, 0) < 0)
 		err(1, "look-up");
 	ssize_t n = recv(fd, message, sizeof(message), 0);
-	if (n < (ssize_t)sizeof(question) + 15 || memcmp(message, &id, sizeof(id)) != 0)
+	if (n < (ssize_t)size + 16 || memcmp(message, &id, sizeof(id)) != 0)
 		errx(1, "no answer");
 	memcpy(&found, message + n - 4, 4);
 	close(fd);
@@ -199,7 +208,7 @@ static void request_once(uint16_t id, uint16_t port)
 	struct sockaddr_in to = endpoint(0, port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	to.sin_addr = look_up(id);
+	to.sin_addr = look_up(id, "\3api");
 	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ||
 	    send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0)
 		err(1, "request");
@@ -256,12 +265,12 @@ static void run_getppid(uint64_t count)
 	report(count, count, now_ns() - begin);
 }
 
-static pid_t start_self(const char *what, const char *port, const char *index)
+static pid_t start_self(const char *what, const char *port, const char *index, const char *named)
 {
 	pid_t pid = vfork();
 
 	if (pid == 0) {
-		execl("/proc/self/exe", "work", what, port, index, (char *)NULL);
+		execl("/proc/self/exe", "work", what, port, index, named, (char *)NULL);
 		_exit(127);
 	}
 	if (pid < 0)
@@ -282,12 +291,20 @@ static void run_forkexec(uint64_t count)
 	uint64_t begin = now_ns();
 
 	for (uint64_t i = 0; i < count; i++)
-		reap(start_self("nothing", NULL, NULL));
+		reap(start_self("nothing", NULL, NULL, NULL));
 	report(count, count, now_ns() - begin);
 }
 
+static void run_named_child(uint16_t port, uint16_t index)
+{
+	char label[8];
+
+	snprintf(label, sizeof(label), CHILD_LABEL, index);
+	connect_once(ntohl(look_up(index, label).s_addr), port);
+}
+
 /* Who the children were and how long each lived. */
-static void run_children(const char *port, uint64_t count)
+static void run_children(const char *port, uint64_t count, const char *named)
 {
 	char index[24];
 
@@ -296,7 +313,7 @@ static void run_children(const char *port, uint64_t count)
 		uint64_t begin = now_ns();
 
 		snprintf(index, sizeof(index), "%" PRIu64, i);
-		pid_t pid = start_self("child", port, index);
+		pid_t pid = start_self("child", port, index, named);
 		reap(pid);
 		printf("%s[%d, %" PRIu64 "]", i ? ", " : "", pid, now_ns() - begin);
 	}
@@ -350,12 +367,19 @@ int main(int argc, char **argv)
 		run_getppid(number(argv[2]));
 	} else if (strcmp(what, "forkexec") == 0 && argc == 3) {
 		run_forkexec(number(argv[2]));
-	} else if (strcmp(what, "children") == 0 && argc == 4) {
-		run_children(argv[2], number(argv[3]));
+	} else if (strcmp(what, "children") == 0 && argc >= 4) {
+		run_children(argv[2], number(argv[3]), argv[4]);
 	} else if (strcmp(what, "child") == 0 && argc == 4) {
 		connect_once(HOME, port);
+	} else if (strcmp(what, "child") == 0 && argc == 5) {
+		run_named_child(port, (uint16_t)number(argv[3]));
 	} else if (strcmp(what, "latency") == 0 && argc == 6) {
 		run_latency(port, number(argv[3]), number(argv[4]), number(argv[5]));
+	} else if (strcmp(what, "knock") == 0 && argc == 3) {
+		int fd = connected_to(KNOCKED, port);
+
+		wait_for_eof(STDIN_FILENO);
+		close(fd);
 	} else if (strcmp(what, "wait") == 0) {
 		puts("READY");
 		fflush(stdout);
