@@ -244,6 +244,7 @@ def measure(lab, options):
         except CannotRun as why:
             told = {"name": name, "commands": told["commands"], "absent": str(why)}
         finally:
+            peer.close()  # whatever was interrupted
             peer.leave()
         yield told
     if all_bare:

@@ -48,7 +48,8 @@ def line(tool):
 def markdown(facts, tools):
     """Linnet first; bare only tells how long a child lives."""
     compared = sorted((t for t in tools if t["name"] != "bare"), key=lambda t: t["name"] != "linnet")
-    lines = [f"{facts['date'][:10]}, commit {facts['commit']}, Linux {facts['kernel']}, {facts['cpus']} CPUs "
+    lines = ["![Cost, what is told of short connections, and how soon, of linnet and of the others](peers.svg)",
+             "", f"{facts['date'][:10]}, commit {facts['commit']}, Linux {facts['kernel']}, {facts['cpus']} CPUs "
              f"({facts['cpu']}), {facts['pairs']} pairs, load before {facts['load_before']:.2f}, "
              f"{facts['took_s'] / 60:.1f} minutes. Raw runs: [peers.json](peers.json).", "",
              *markdown_table(HEADINGS, map(cells, compared)), "",
