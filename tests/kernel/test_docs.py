@@ -142,6 +142,12 @@ def test_the_examples_of_the_manual(reader):
         assert not wrong, f"$ {command}\n{wrong}"
     wrong = here.type("patch policy.yaml policy.patch", ["patching file policy.yaml"])
     assert not wrong, wrong
+    here.write("policy.yaml", policy("example.com 443 TCP"))
+    query, = re.findall(r"^\t(jq .*?)\n\n", read("man/linnet-events.5.scd"), re.MULTILINE | re.DOTALL)
+    query = query.replace("\\\\(", "\\(")  # scdoc's
+    wrong = here.type("sudo linnet run -q -p policy.yaml --log connections.jsonl -- python3 agent.py; "
+                      f"{query}", ["…", "203.0.113.21:443 example.org"])
+    assert not wrong, wrong
 
 
 def test_the_alert_of_the_readme(start):
