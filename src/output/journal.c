@@ -9,14 +9,11 @@
 #include <errno.h>
 #include <string.h>
 #include "base/text.h"
-#include "brief.h"
 #include "datagrams.h"
 
 #define JOURNAL "/run/systemd/journal/socket"
-#define RECORD_MAX                                                                                 \
-	65536 /* a larger one would not fit into every datagram, and stays in the log              \
-	       */
-#define GRACE_NS (1 * LN_NS_PER_S)
+/* A larger one would not fit into every datagram, and stays in the log. */
+#define RECORD_MAX 65536
 
 /* Fixed for ever, and documented in linnet-events(5). */
 static const char *const message_ids[LN_FINDING_COUNT] = {
@@ -36,16 +33,14 @@ static const char *const message_ids[LN_FINDING_COUNT] = {
 #define DROPPED_ID "3d9991b09cc54896c44f7202963053af"
 
 struct journal {
-	struct ln_sink base;
 	struct ln_datagrams out;
-	struct ln_brief brief;
 	struct ln_record record;
 	struct ln_buf text;
 };
 
-static struct journal *journal_of(struct ln_sink *s)
+static struct journal *journal_of(struct ln_datagrams *d)
 {
-	return (struct journal *)s;
+	return (struct journal *)d;
 }
 
 /* The value has no line break: all of it comes from where text is escaped. */
@@ -59,7 +54,7 @@ static void add_field(struct journal *j, const char *name, const char *value, si
 static void add_line(struct journal *j, const char *name, const char *label)
 {
 	size_t len;
-	const char *value = ln_brief_field(&j->brief, label, &len);
+	const char *value = ln_brief_field(&j->out.brief, label, &len);
 
 	if (value)
 		add_field(j, name, value, len);
@@ -73,16 +68,13 @@ static void begin(struct journal *j, enum ln_severity severity, const char *mess
 		    (int)severity, message_id);
 }
 
-static void put_owed(struct journal *j)
+static const struct ln_buf *tell_dropped(struct ln_datagrams *d, const char *text)
 {
-	uint64_t owed = ln_outbox_owed(&j->out.outbox);
+	struct journal *j = journal_of(d);
 
-	if (owed == 0)
-		return;
 	begin(j, LN_SEVERITY_ERROR, DROPPED_ID);
-	ln_buf_addf(&j->text, "MESSAGE=%llu alerts could not be told here; see the log of linnet\n",
-		    (unsigned long long)owed);
-	ln_datagrams_put(&j->out, &j->base, &j->text);
+	add_field(j, "MESSAGE", text, strlen(text));
+	return &j->text;
 }
 
 static void add_record(struct journal *j, const struct ln_finding *f)
@@ -94,22 +86,13 @@ static void add_record(struct journal *j, const struct ln_finding *f)
 		add_field(j, "LINNET_RECORD", j->record.text.data, len - 1);
 }
 
-static void on_header(struct ln_sink *s, const struct ln_sink_header *h)
+static const struct ln_buf *tell_alert(struct ln_datagrams *d, const struct ln_finding *f)
 {
-	journal_of(s)->record.netns = h->netns; /* a record then says what differs, as in the log */
-}
-
-static void on_finding(struct ln_sink *s, const struct ln_finding *f)
-{
-	struct journal *j = journal_of(s);
+	struct journal *j = journal_of(d);
 	const char *id = message_ids[f->kind];
 
-	if (!f->alert)
-		return;
-	put_owed(j);
-	ln_brief_make(&j->brief, f);
-	begin(j, j->brief.severity, id ? id : OTHER_ID);
-	add_field(j, "MESSAGE", j->brief.line.data, j->brief.line.len);
+	begin(j, j->out.brief.severity, id ? id : OTHER_ID);
+	add_field(j, "MESSAGE", j->out.brief.line.data, j->out.brief.line.len);
 	if (f->agent_name) {
 		ln_buf_adds(&j->text, "LINNET_AGENT=");
 		ln_text_escape(&j->text, f->agent_name, strlen(f->agent_name));
@@ -120,36 +103,21 @@ static void on_finding(struct ln_sink *s, const struct ln_finding *f)
 	add_line(j, "LINNET_DESTINATION", "Destination");
 	add_line(j, "LINNET_ACTION", "Action");
 	add_record(j, f);
-	ln_datagrams_put(&j->out, s, &j->text);
+	return &j->text;
 }
 
-static int on_fd(struct ln_sink *s)
+static void on_header(struct ln_sink *s, const struct ln_sink_header *h)
 {
-	return -1;
-}
+	struct journal *j = (struct journal *)s;
 
-static uint64_t on_deadline(struct ln_sink *s)
-{
-	return ln_datagrams_deadline(&journal_of(s)->out);
-}
-
-static void on_dispatch(struct ln_sink *s, uint64_t now_ns)
-{
-	ln_datagrams_send(&journal_of(s)->out, s, now_ns);
-	put_owed(journal_of(s));
-}
-
-static size_t on_pending(struct ln_sink *s)
-{
-	return journal_of(s)->out.outbox.n;
+	j->record.netns = h->netns; /* a record then says what differs, as in the log */
 }
 
 static void on_free(struct ln_sink *s)
 {
-	struct journal *j = journal_of(s);
+	struct journal *j = (struct journal *)s;
 
 	ln_datagrams_done(&j->out);
-	ln_brief_done(&j->brief);
 	ln_record_done(&j->record);
 	ln_buf_done(&j->text);
 	free(j);
@@ -158,33 +126,28 @@ static void on_free(struct ln_sink *s)
 int ln_sink_journal_new(const struct ln_journal_config *c, struct ln_error *err,
 			struct ln_sink **ret)
 {
+	static const struct ln_datagrams_words words = {tell_alert, tell_dropped};
 	static const struct ln_sink_ops ops = {
 	    .name = "journal",
 	    .header = on_header,
-	    .finding = on_finding,
-	    .fd = on_fd,
-	    .deadline = on_deadline,
-	    .dispatch = on_dispatch,
-	    .pending = on_pending,
-	    .grace_ns = GRACE_NS,
+	    LN_DATAGRAMS_OPS,
 	    .free = on_free,
 	};
 	struct journal *j = calloc(1, sizeof(*j));
 
 	if (!j)
 		return ln_error_set(err, ENOMEM, "out of memory");
-	j->base.ops = &ops;
-	j->record.redact.off = j->brief.alert.redact.off = c->show_args;
-	int r = ln_datagrams_init(&j->out);
+	int r = ln_datagrams_init(&j->out, &ops, &words);
+	j->record.redact.off = j->out.brief.alert.redact.off = c->show_args;
 	if (r == 0)
 		r = ln_datagrams_to_path(&j->out, c->path ? c->path : JOURNAL);
 	if (r < 0) {
-		on_free(&j->base);
+		on_free(&j->out.base);
 		return ln_error_set(err, -r, "journal: %s", strerror(-r));
 	}
 	r = ln_datagrams_probe(&j->out);
 	if (r < 0)
-		ln_sink_failed(&j->base, "%s: %s", c->path ? c->path : JOURNAL, strerror(-r));
-	*ret = &j->base;
+		ln_sink_failed(&j->out.base, "%s: %s", c->path ? c->path : JOURNAL, strerror(-r));
+	*ret = &j->out.base;
 	return 0;
 }

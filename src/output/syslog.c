@@ -8,61 +8,49 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/text.h"
-#include "brief.h"
 #include "datagrams.h"
 #include "rfc5424.h"
 
-#define DEV_LOG  "/dev/log"
-#define GRACE_NS (1 * LN_NS_PER_S)
-#define PORT     "514"
+#define DEV_LOG "/dev/log"
+#define PORT    "514"
 
 struct syslog {
-	struct ln_sink base;
 	struct ln_datagrams out;
-	struct ln_brief brief;
 	struct ln_rfc5424 message;
 };
 
-static struct syslog *syslog_of(struct ln_sink *s)
+static struct syslog *syslog_of(struct ln_datagrams *d)
 {
-	return (struct syslog *)s;
+	return (struct syslog *)d;
 }
 
 static void add_line(struct syslog *y, const char *name, const char *label)
 {
 	size_t len;
-	const char *value = ln_brief_field(&y->brief, label, &len);
+	const char *value = ln_brief_field(&y->out.brief, label, &len);
 
 	if (value)
 		ln_rfc5424_param(&y->message, name, value, len);
 }
 
-static void put_owed(struct syslog *y)
+static const struct ln_buf *tell_dropped(struct ln_datagrams *d, const char *text)
 {
-	uint64_t owed = ln_outbox_owed(&y->out.outbox);
-	char text[96];
+	struct syslog *y = syslog_of(d);
 
-	if (owed == 0)
-		return;
-	snprintf(text, sizeof(text), "%llu alerts could not be told here; see the log of linnet",
-		 (unsigned long long)owed);
 	ln_rfc5424_begin(&y->message, LN_SEVERITY_ERROR, ln_clock_wall_ns(), "alerts-dropped");
 	ln_rfc5424_end(&y->message, text, strlen(text));
-	ln_datagrams_put(&y->out, &y->base, &y->message.text);
+	return &y->message.text;
 }
 
-static void on_finding(struct ln_sink *s, const struct ln_finding *f)
+static const struct ln_buf *tell_alert(struct ln_datagrams *d, const struct ln_finding *f)
 {
-	struct syslog *y = syslog_of(s);
+	struct syslog *y = syslog_of(d);
 	const char *verdict = ln_verdict_text(f->verdict);
 	struct ln_buf agent = {0};
 	char pid[16];
 
-	if (!f->alert)
-		return;
-	put_owed(y);
-	ln_brief_make(&y->brief, f);
-	ln_rfc5424_begin(&y->message, y->brief.severity, f->wall_ns, ln_finding_kind_text(f->kind));
+	ln_rfc5424_begin(&y->message, y->out.brief.severity, f->wall_ns,
+			 ln_finding_kind_text(f->kind));
 	if (f->agent_name) {
 		ln_text_escape(&agent, f->agent_name, strlen(f->agent_name));
 		ln_rfc5424_param(&y->message, "agent", agent.data, agent.len);
@@ -74,37 +62,15 @@ static void on_finding(struct ln_sink *s, const struct ln_finding *f)
 	add_line(y, "destination", "Destination");
 	ln_rfc5424_param(&y->message, "verdict", verdict, strlen(verdict));
 	add_line(y, "action", "Action");
-	ln_rfc5424_end(&y->message, y->brief.line.data, y->brief.line.len);
-	ln_datagrams_put(&y->out, s, &y->message.text);
-}
-
-static int on_fd(struct ln_sink *s)
-{
-	return -1;
-}
-
-static uint64_t on_deadline(struct ln_sink *s)
-{
-	return ln_datagrams_deadline(&syslog_of(s)->out);
-}
-
-static void on_dispatch(struct ln_sink *s, uint64_t now_ns)
-{
-	ln_datagrams_send(&syslog_of(s)->out, s, now_ns);
-	put_owed(syslog_of(s));
-}
-
-static size_t on_pending(struct ln_sink *s)
-{
-	return syslog_of(s)->out.outbox.n;
+	ln_rfc5424_end(&y->message, y->out.brief.line.data, y->out.brief.line.len);
+	return &y->message.text;
 }
 
 static void on_free(struct ln_sink *s)
 {
-	struct syslog *y = syslog_of(s);
+	struct syslog *y = (struct syslog *)s;
 
 	ln_datagrams_done(&y->out);
-	ln_brief_done(&y->brief);
 	ln_buf_done(&y->message.text);
 	free(y);
 }
@@ -138,7 +104,7 @@ static int to_udp(struct syslog *y, const char *text, struct ln_error *err)
 				    text);
 	int r = getaddrinfo(host, port, &hints, &found);
 	if (r != 0) {
-		ln_sink_failed(&y->base, "%s: %s", host, gai_strerror(r));
+		ln_sink_failed(&y->out.base, "%s: %s", host, gai_strerror(r));
 		return 0;
 	}
 	memcpy(&y->out.to, found->ai_addr, found->ai_addrlen);
@@ -149,7 +115,7 @@ static int to_udp(struct syslog *y, const char *text, struct ln_error *err)
 		return ln_error_set(err, errno, "syslog: %s", strerror(errno));
 	r = ln_datagrams_probe(&y->out);
 	if (r < 0)
-		ln_sink_failed(&y->base, "%s", strerror(-r));
+		ln_sink_failed(&y->out.base, "%s", strerror(-r));
 	return 0;
 }
 
@@ -161,7 +127,7 @@ static int to_path(struct syslog *y, const char *path, struct ln_error *err)
 		return ln_error_set(err, -r, "syslog: %s: %s", path, strerror(-r));
 	r = ln_datagrams_probe(&y->out);
 	if (r < 0)
-		ln_sink_failed(&y->base, "%s", strerror(-r));
+		ln_sink_failed(&y->out.base, "%s", strerror(-r));
 	return 0;
 }
 
@@ -181,33 +147,29 @@ static int find_receiver(struct syslog *y, const char *address, struct ln_error 
 
 int ln_sink_syslog_new(const struct ln_syslog_config *c, struct ln_error *err, struct ln_sink **ret)
 {
+	static const struct ln_datagrams_words words = {tell_alert, tell_dropped};
 	static const struct ln_sink_ops ops = {
 	    .name = "syslog",
-	    .finding = on_finding,
-	    .fd = on_fd,
-	    .deadline = on_deadline,
-	    .dispatch = on_dispatch,
-	    .pending = on_pending,
-	    .grace_ns = GRACE_NS,
+	    LN_DATAGRAMS_OPS,
 	    .free = on_free,
 	};
 	struct syslog *y = calloc(1, sizeof(*y));
 
 	if (!y)
 		return ln_error_set(err, ENOMEM, "out of memory");
-	y->base.ops = &ops;
-	y->brief.alert.redact.off = c->show_args;
-	snprintf(y->base.target, sizeof(y->base.target), "%s", c->address ? c->address : DEV_LOG);
+	int r = ln_datagrams_init(&y->out, &ops, &words);
+	y->out.brief.alert.redact.off = c->show_args;
+	snprintf(y->out.base.target, sizeof(y->out.base.target), "%s",
+		 c->address ? c->address : DEV_LOG);
 	ln_rfc5424_init(&y->message);
-	int r = ln_datagrams_init(&y->out);
 	if (r < 0)
 		r = ln_error_set(err, -r, "out of memory");
 	else
 		r = find_receiver(y, c->address, err);
 	if (r < 0) {
-		on_free(&y->base);
+		on_free(&y->out.base);
 		return r;
 	}
-	*ret = &y->base;
+	*ret = &y->out.base;
 	return 0;
 }
