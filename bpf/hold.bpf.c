@@ -26,28 +26,9 @@ static __always_inline bool has_let_go(void)
 static __always_inline bool listener_is_held(struct bpf_sock_addr *ctx,
 					     const struct ln_abi_flow *dest)
 {
-	struct bpf_sock_tuple tuple = {};
-	struct bpf_sock *sk;
+	struct bpf_sock *sk = loopback_listener(ctx, dest);
 	bool held;
-	__u32 size;
 
-	if (!addr_is_loopback(dest->family, dest->remote))
-		return false;
-	if (dest->family == 4) {
-		tuple.ipv4.saddr = bpf_htonl(0x7f000001);
-		__builtin_memcpy(&tuple.ipv4.daddr, dest->remote, 4);
-		tuple.ipv4.dport = bpf_htons(dest->remote_port);
-		size = sizeof(tuple.ipv4);
-	} else {
-		tuple.ipv6.saddr[3] = bpf_htonl(1);
-		__builtin_memcpy(tuple.ipv6.daddr, dest->remote, 16);
-		tuple.ipv6.dport = bpf_htons(dest->remote_port);
-		size = sizeof(tuple.ipv6);
-	}
-	if (dest->proto == IPPROTO_TCP)
-		sk = bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-	else
-		sk = bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
 		return false;
 	held = socket_is_covered(sk);

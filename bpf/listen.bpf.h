@@ -102,22 +102,16 @@ static __always_inline bool group_is_ours(const struct sock *sk, __u32 agent)
 	return true;
 }
 
-/* Does the listener on this loopback destination belong to the agent? If not, `ret` becomes who
- * listens, when that is known. Asked when the flow begins, so that it cannot change hands in
- * between. Only for loopback: a listener on 0.0.0.0 would otherwise make every remote address look
- * like our own. `ctx`: of a program that may look up sockets. */
-static __always_inline bool listener_is_ours(void *ctx, __u32 agent, const struct ln_abi_flow *dest,
-					     struct ln_abi_party *ret)
+/* The socket that listens on this loopback destination; NULL: none, or no such destination. Only
+ * for loopback: a listener on 0.0.0.0 would otherwise make every remote address look like our own.
+ * To be released. `ctx`: of a program that may look up sockets. */
+static __always_inline struct bpf_sock *loopback_listener(void *ctx, const struct ln_abi_flow *dest)
 {
 	struct bpf_sock_tuple tuple = {};
-	const struct ln_abi_party *outsider;
-	const struct sock_state *s;
-	struct bpf_sock *sk;
-	bool ours = false;
 	__u32 size;
 
 	if (!addr_is_loopback(dest->family, dest->remote))
-		return false;
+		return 0;
 	if (dest->family == 4) {
 		tuple.ipv4.saddr = bpf_htonl(0x7f000001);
 		__builtin_memcpy(&tuple.ipv4.daddr, dest->remote, 4);
@@ -130,9 +124,21 @@ static __always_inline bool listener_is_ours(void *ctx, __u32 agent, const struc
 		size = sizeof(tuple.ipv6);
 	}
 	if (dest->proto == IPPROTO_TCP)
-		sk = bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-	else
-		sk = bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+		return bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	return bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+}
+
+/* Does the listener on this loopback destination belong to the agent? If not, `ret` becomes who
+ * listens, when that is known. Asked when the flow begins, so that it cannot change hands in
+ * between. */
+static __always_inline bool listener_is_ours(void *ctx, __u32 agent, const struct ln_abi_flow *dest,
+					     struct ln_abi_party *ret)
+{
+	struct bpf_sock *sk = loopback_listener(ctx, dest);
+	const struct ln_abi_party *outsider;
+	const struct sock_state *s;
+	bool ours = false;
+
 	if (!sk)
 		return false;
 	outsider = bpf_sk_storage_get(&outside_listeners, sk, 0, 0);
