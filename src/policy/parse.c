@@ -86,6 +86,13 @@ static void report_lost_indentation(struct ln_loader *l, const char *bytes, size
 			"\"- destination:\"");
 }
 
+static void report_empty(struct ln_loader *l)
+{
+	ln_report_error(&l->report, (struct ln_place){0},
+			"the file is empty; write agent_name and expected_outbound, see "
+			"linnet.yaml(5)");
+}
+
 static int load(struct ln_loader *l, const char *bytes, size_t len)
 {
 	struct ln_yaml yaml;
@@ -106,9 +113,7 @@ static int load(struct ln_loader *l, const char *bytes, size_t len)
 	if (!ln_source_check(bytes, len, &l->report))
 		return 0;
 	if (ln_source_is_blank(bytes, len)) {
-		ln_report_error(&l->report, (struct ln_place){0},
-				"the file is empty; write agent_name and expected_outbound, see "
-				"linnet.yaml(5)");
+		report_empty(l);
 		return 0;
 	}
 	err = ln_yaml_load(bytes, len, &l->report, &yaml);
@@ -119,6 +124,8 @@ static int load(struct ln_loader *l, const char *bytes, size_t len)
 			ln_check_rules(l->policy, l->places, &l->report);
 			ln_check_lookalikes(l->policy, l->places, &l->report);
 		}
+	} else if (err == 0 && l->report.diags->n_errors == 0) {
+		report_empty(l); /* libyaml sees less than we do: a second byte order mark */
 	}
 	ln_yaml_done(&yaml);
 	report_lost_indentation(l, bytes, len);

@@ -121,7 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	err =
 	    ln_policy_parse("fuzz.yaml", (const char *)data + 1, size - 1, data[0] & 1, &diags, &p);
-	if ((err == 0) != (p != NULL) || (err == 0) != (diags.n_errors == 0))
+	if ((err == 0) != (p != NULL) || (err == 0) != (diags.n_errors == 0) ||
+	    (p && ln_policy_rules(p) == 0))
 		abort();
 	for (size_t i = 0; i < diags.n; i++)
 		check_text(diags.list[i].text);

@@ -298,6 +298,7 @@ static const struct {
 } message_rows[] = {
     {"", 0, "f:0:0: the file is empty; "},
     {"# only\n\n   # comments\n", 0, "f:0:0: the file is empty; "},
+    {"\xef\xbb\xbf\xef\xbb\xbf\n", 0, "f:0:0: the file is empty; "},
     {"agent_name: \xff\n", 0, "f:1:13: byte 0xff is not UTF-8; "},
     {"agent_name: \xc3\xa9\x80\n", 0, "f:1:14: byte 0x80 is not UTF-8; "},
     {"agent_name: a\0b\n", 16, "f:1:14: a NUL byte; "},
