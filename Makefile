@@ -7,7 +7,7 @@ SECONDS ?= 60
 BUILD   := build
 
 .DEFAULT_GOAL := all
-.PHONY: all setup-build setup-demo setup-package setup-test setup-bench-peers install deb demo test bench bench-peers fuzz format clean help
+.PHONY: all setup-build setup-demo setup-package setup-test setup-bench-peers install deb demo test test-kernels bench bench-peers fuzz format clean help
 
 all: setup-build $(BUILD)/build.ninja ## build build/linnet
 	@ninja -C $(BUILD)
@@ -33,6 +33,9 @@ demo: setup-demo all ## show the main job in a small internet of its own (root)
 
 test: setup-test ## run every test (root: the kernel tests too); ONLY="unit lint" for some
 	@tests/run $(ONLY)
+
+test-kernels: setup-test ## run some tests under Debian's 5.10 to newest kernel, in qemu (root)
+	@tests/run kernels
 
 bench: setup-test $(BUILD)/build.ninja ## measure what linnet costs (root)
 	@tests/run --build-only

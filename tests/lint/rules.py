@@ -202,8 +202,8 @@ def make_target_findings(path, text, targets):
     """`make X` in documents is a target of the Makefile."""
     return [f"{path}:{number}: there is no `make {name}`"
             for number, line in enumerate(text.splitlines(), 1)
-            for name in re.findall(r"`(?:sudo )?make ([a-z]+)", line)
-            + re.findall(r"^\s+(?:\$ )?(?:sudo )?make ([a-z]+)", line)
+            for name in re.findall(r"`(?:sudo )?make ([a-z-]+)", line)
+            + re.findall(r"^\s+(?:\$ )?(?:sudo )?make ([a-z-]+)", line)
             if name not in targets]
 
 

@@ -118,13 +118,13 @@ def test_each_claim_names_its_test():
 
 
 def test_documents_name_make_targets_that_exist():
-    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
     apply(lambda p, t: rules.make_target_findings(p, t, targets), documents())
 
 
 def test_shell_blocks_of_documents():
-    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
-    groups = set(re.findall(r'^    "([a-z-]+)": group_', read("tests/run"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    groups = set(re.findall(r'[ {]"([a-z-]+)": group_', read("tests/run"), re.MULTILINE))
     assert groups
     apply(lambda p, t: rules.shell_findings(p, t, lambda name: (ROOT / name).exists(), targets,
                                             groups), documents())
