@@ -91,6 +91,12 @@ static int ask(struct ln_watch *w, const int *fds, size_t n)
 	return 0;
 }
 
+/* One that has ended is no failure. */
+static bool no_room(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 /* 0, or how the first message failed that did. */
 static int ask_for_processes(struct ln_watch *w, uint64_t since_ns, uint64_t deadline_ns)
 {
@@ -104,8 +110,13 @@ static int ask_for_processes(struct ln_watch *w, uint64_t since_ns, uint64_t dea
 
 		for (; i < n && k < FDS_A_MESSAGE; i++) {
 			fds[k] = (int)syscall(SYS_pidfd_open, w->enforce.pids[i], 0);
+			if (fds[k] < 0 && no_room(errno))
+				break;
 			k += fds[k] >= 0;
 		}
+		/* With little room there are fewer of them in each message. */
+		if (k == 0 && i < n)
+			return -EMFILE;
 		if (k > 0) {
 			result = ask(w, fds, k);
 			if (result == 0)
@@ -133,6 +144,8 @@ static const char *why_not(int r)
 {
 	if (r == -EPIPE || r == -ENOTCONN || r == -ECONNRESET)
 		return "the launcher is gone";
+	if (r == -EMFILE)
+		return "linnet has no descriptor left to name its processes by";
 	return r == -ETIMEDOUT ? "the launcher did not confirm it in time"
 			       : "the kernel did not let the launcher do it";
 }

@@ -4,11 +4,30 @@
 #include <linux/openat2.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include "base/clock.h"
 #include "files.h"
+
+/* Probes and maps take some 120, and whom to stop is named by up to 512. */
+#define FILES_WANTED 1024
+
+unsigned long long ln_files_allow(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return FILES_WANTED;
+	if (limit.rlim_cur < FILES_WANTED) {
+		struct rlimit more = limit;
+		more.rlim_cur = LN_MIN(limit.rlim_max, (rlim_t)FILES_WANTED);
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			limit = more;
+	}
+	return limit.rlim_cur;
+}
 
 /* Up to `max` bytes; *ret_more says that there were others. */
 static int read_fd(int fd, size_t max, char **ret_text, size_t *ret_len, bool *ret_more)

@@ -12,6 +12,10 @@
 #define LN_HOSTS_BYTES_MAX       (1u << 20)
 #define LN_RESOLV_CONF_BYTES_MAX (64u << 10)
 
+/* How many descriptors this process may have: the soft limit, which a user has set for the agent,
+ * is raised as far as linnet wants it and the hard limit lets it. */
+unsigned long long ln_files_allow(void);
+
 /* The whole file, NUL after it. -EFBIG when it is longer than `max`. */
 int ln_file_read_fd(int fd, size_t max, char **ret_text, size_t *ret_len);
 int ln_file_read(const char *path, size_t max, char **ret_text, size_t *ret_len);

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include "base/log.h"
 #include "cgroup.h"
+#include "files.h"
 #include "launch.h"
 #include "loop.h"
 #include "privileges.h"
@@ -325,6 +326,7 @@ static int start(const struct ln_launch_config *c, struct channels *ch, const st
 		return ln_error_set(err, errno, "no process can be made: %s", strerror(errno));
 	}
 	close_inherited(ch, cgroup, &c->watch);
+	ln_files_allow();
 	s->monitor = fork();
 	if (s->monitor == 0)
 		_exit(become_monitor_of(c, ch, cgroup, s->agent));
@@ -400,6 +402,7 @@ static int fork_monitor(const struct ln_watch_config *c, struct ln_supervisor *s
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ch.ctl) < 0)
 		return ln_error_set(err, errno, "no socket can be made: %s", strerror(errno));
+	ln_files_allow();
 	pid_t monitor = fork();
 	if (monitor == 0) {
 		ln_closep(&ch.ctl[0]);

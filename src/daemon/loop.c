@@ -243,7 +243,7 @@ static int on_message(struct loop *l, char message, int fd)
 	return 0;
 }
 
-/* As recv: what it returns. *ret_fd is the caller's, or -1. */
+/* As recv: what it returns. *ret_fd is the caller's, or -1; -EMFILE: there is no room for it. */
 static ssize_t receive(int ctl_fd, char *ret_message, int *ret_fd)
 {
 	union {
@@ -260,7 +260,7 @@ static ssize_t receive(int ctl_fd, char *ret_message, int *ret_fd)
 	ssize_t n = recvmsg(ctl_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	const struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
 
-	*ret_fd = -1;
+	*ret_fd = n >= 0 && (msg.msg_flags & MSG_CTRUNC) ? -EMFILE : -1;
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
 	    c->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));

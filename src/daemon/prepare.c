@@ -12,17 +12,35 @@
 #include "base/log.h"
 #include "cgroup.h"
 #include "family.h"
+#include "files.h"
 #include "privileges.h"
 #include "watch_impl.h"
 
 /* The inode that the kernel gives to the first PID namespace (include/linux/proc_ns.h). */
 #define PID_NS_INIT 0xEFFFFFFCU
+/* Those of all probes and maps, and some to work with. */
+#define DESCRIPTORS_MIN 256
+
+/* What libbpf meets when it has none left it tells in many ways. */
+static int check_descriptors(struct ln_error *err)
+{
+	unsigned long long limit = ln_files_allow();
+
+	if (limit >= DESCRIPTORS_MIN)
+		return 0;
+	return ln_error_set(err, EMFILE,
+			    "the probes need %d file descriptors, and the limit is %llu: raise the "
+			    "hard limit (ulimit -Hn, LimitNOFILE=), or use --sensor=poll",
+			    DESCRIPTORS_MIN, limit);
+}
 
 static int make_bpf(const struct ln_sensor_config *c, struct ln_error *err, struct ln_sensor **ret)
 {
 	LN_AUTO_CLOSE int root = -1;
-	int r = ln_cgroup_root(err, &root);
+	int r = check_descriptors(err);
 
+	if (r == 0)
+		r = ln_cgroup_root(err, &root);
 	return r < 0 ? r : ln_sensor_bpf_new(root, c, err, ret);
 }
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "family.h"
+#include "files.h"
 #include "loop.h"
 #include "restrain.h"
 #include "supervise.h"
@@ -36,7 +37,11 @@ int ln_supervise_init(struct ln_supervisor *s, int ctl_fd, int exec_fd, struct l
 	sigset_t mask;
 
 	*s = (struct ln_supervisor){
-	    .ctl_fd = ctl_fd, .exec_fd = exec_fd, .tty_fd = -1, .cgroup_fd = -1};
+	    .ctl_fd = ctl_fd,
+	    .exec_fd = exec_fd,
+	    .tty_fd = -1,
+	    .cgroup_fd = -1,
+	    .held_max = LN_MAX(LN_MIN(LN_ARRAY_SIZE(s->held), ln_files_allow() / 2), 1ULL)};
 	ln_supervise_mask(&mask);
 	s->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signal_fd < 0)
@@ -366,10 +371,11 @@ static void send_policy(const struct ln_supervisor *s)
 	sendmsg(s->ctl_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* `linnet resume` finds them by our descriptors. The oldest goes. */
+/* `linnet resume` finds them by our descriptors. The oldest goes: there must be room to receive the
+ * next ones. */
 static void hold(struct ln_supervisor *s, int pidfd)
 {
-	if (s->n_held == LN_ARRAY_SIZE(s->held)) {
+	if (s->n_held == s->held_max) {
 		ln_closep(&s->held[0]);
 		memmove(&s->held[0], &s->held[1], (s->n_held - 1) * sizeof(s->held[0]));
 		s->n_held--;
@@ -391,24 +397,26 @@ static bool signal_each(struct ln_supervisor *s, int *fds, size_t n, int signo)
 	return done;
 }
 
-/* The monitor reads what others wrote, so it gets no more than the mode is for. */
-static void on_request(struct ln_supervisor *s, char message, int *fds, size_t n)
+/* The monitor reads what others wrote, so it gets no more than the mode is for. `cut`: some of the
+ * processes did not arrive, which must not be told as done. */
+static void on_request(struct ln_supervisor *s, char message, int *fds, size_t n, bool cut)
 {
 	bool kills = message == LN_CTL_KILL;
 	bool done = s->mode == (kills ? LN_MODE_KILL : LN_MODE_FREEZE);
 
 	if (done && !kills)
 		s->frozen = true;
-	if (done && n == 0 && s->cgroup_fd >= 0)
+	if (done && n == 0 && !cut && s->cgroup_fd >= 0)
 		done = kills ? ln_restrain_kill(s->cgroup_fd) == 0
 			     : ln_restrain_freeze(s->cgroup_fd, FREEZE_WAIT_MS) == 0;
 	if (done)
-		done = signal_each(s, fds, n, kills ? SIGKILL : SIGSTOP);
+		done = signal_each(s, fds, n, kills ? SIGKILL : SIGSTOP) && !cut;
 	tell_monitor(s, done ? LN_CTL_DONE : LN_CTL_NOT_DONE);
 }
 
-/* One byte; returns as recv. *ret_n descriptors came with it, and are the caller's. */
-static ssize_t receive(int fd, char *ret, int ret_fds[static FDS_MAX], size_t *ret_n)
+/* One byte; returns as recv. *ret_n descriptors came with it, and are the caller's. *ret_cut: there
+ * were more, for which this process has no room. */
+static ssize_t receive(int fd, char *ret, int ret_fds[static FDS_MAX], size_t *ret_n, bool *ret_cut)
 {
 	union {
 		struct cmsghdr head;
@@ -423,6 +431,7 @@ static ssize_t receive(int fd, char *ret, int ret_fds[static FDS_MAX], size_t *r
 	const struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
 
 	*ret_n = 0;
+	*ret_cut = n > 0 && (msg.msg_flags & MSG_CTRUNC);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 		*ret_n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		memcpy(ret_fds, CMSG_DATA(c), *ret_n * sizeof(int));
@@ -435,7 +444,8 @@ static void on_ctl(struct ln_supervisor *s)
 	int fds[FDS_MAX];
 	size_t n_fds;
 	char message = 0;
-	ssize_t n = receive(s->ctl_fd, &message, fds, &n_fds);
+	bool cut;
+	ssize_t n = receive(s->ctl_fd, &message, fds, &n_fds, &cut);
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		ln_closep(&s->ctl_fd);
@@ -446,7 +456,7 @@ static void on_ctl(struct ln_supervisor *s)
 	else if (n == 1 && message == LN_CTL_POLICY)
 		send_policy(s);
 	else if (n == 1 && (message == LN_CTL_KILL || message == LN_CTL_FREEZE))
-		on_request(s, message, fds, n_fds);
+		on_request(s, message, fds, n_fds, cut);
 	while (n_fds > 0)
 		ln_closep(&fds[--n_fds]);
 }

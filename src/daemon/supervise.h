@@ -54,6 +54,7 @@ struct ln_supervisor {
 	int *root_fds;      /* borrowed; the same as descriptors, -1 where it has ended */
 	size_t n_roots;
 	int held[LN_HELD_MAX]; /* owned; processes that were stopped one by one */
+	size_t held_max;       /* as many as descriptors allow */
 	size_t n_held;
 	int start_signal; /* came while the monitor was getting ready: give up */
 	bool quit_sent;
