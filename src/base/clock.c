@@ -17,6 +17,11 @@ uint64_t ln_clock_mono_ns(void)
 	return now_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t ln_clock_boot_ns(void)
+{
+	return now_ns(CLOCK_BOOTTIME);
+}
+
 uint64_t ln_clock_wall_ns(void)
 {
 	return now_ns(CLOCK_REALTIME);

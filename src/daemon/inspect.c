@@ -2,10 +2,12 @@
 /* What a watch looks at each second to know that nobody has touched linnet itself. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include "base/clock.h"
+#include "base/log.h"
 #include "watch_impl.h"
 
 /* Between two inspections is a second. A monitor that others keep from the CPU, on a busy machine,
@@ -49,7 +51,7 @@ static void look_at_time(struct ln_watch *w)
 {
 	struct ln_inspection *i = &w->self;
 	uint64_t now = ln_clock_mono_ns(), cpu = cpu_ns();
-	uint64_t gap = i->at_ns ? now - i->at_ns : 0, worked = cpu - i->cpu_ns;
+	uint64_t gap = now - i->at_ns, worked = cpu - i->cpu_ns;
 
 	i->at_ns = now;
 	i->cpu_ns = cpu;
@@ -81,17 +83,41 @@ static bool is_deleted(const struct stat *st, const char *name)
 	return st->st_nlink == 0 || (n > tail && strcmp(name + n - tail, DELETED) == 0);
 }
 
-void ln_watch_note_log(struct ln_watch *w)
+static int64_t wall_ahead_ns(void)
+{
+	return (int64_t)(ln_clock_wall_ns() - ln_clock_boot_ns());
+}
+
+void ln_watch_note_self(struct ln_watch *w)
 {
 	struct stat st;
 	struct ln_inspection *i = &w->self;
 
+	i->at_ns = ln_clock_mono_ns();
+	i->cpu_ns = cpu_ns();
+	i->wall_ahead_ns = wall_ahead_ns();
 	if (fstat(i->log_fd, &st) < 0 || !S_ISREG(st.st_mode) || !name_of(i->log_fd, i->log_name)) {
 		i->log_fd = -1;
 		return;
 	}
 	i->log_size = st.st_size;
 	i->log_changed = st.st_ctim;
+}
+
+/* Deadlines are by the monotonic clock, which nobody can set. What goes by the wall is the time of
+ * a record, and when a rule of the policy ends. A clock that is slewed moves less between looks. */
+static void look_at_clock(struct ln_watch *w)
+{
+	int64_t ahead = wall_ahead_ns(), step = ahead - w->self.wall_ahead_ns;
+	int64_t step_s = llabs(step) / (int64_t)LN_NS_PER_S;
+
+	w->self.wall_ahead_ns = ahead;
+	if (step_s == 0)
+		return;
+	ln_log(LN_LOG_NOTICE,
+	       "the system's clock was set %s by %lld s: the times in the log follow it",
+	       step > 0 ? "forward" : "back", (long long)step_s);
+	ln_watch_clock_was_set(w);
 }
 
 static void look_at_log_name(struct ln_watch *w, const struct stat *st)
@@ -131,6 +157,7 @@ static void look_at_log(struct ln_watch *w)
 void ln_watch_inspect(struct ln_watch *w)
 {
 	look_at_time(w);
+	look_at_clock(w);
 	look_at_log(w);
 	ln_watch_end_rules(w);
 	if (w->sensor->ops->inspect)

@@ -287,6 +287,13 @@ void ln_watch_end_rules(struct ln_watch *w)
 	w->rule_ends_s = next_end_s(w->c.policy, now_s);
 }
 
+/* A rule whose end had come may be in force again, and the next end is nearer or further. */
+void ln_watch_clock_was_set(struct ln_watch *w)
+{
+	if (w->rule_ends_s)
+		w->rule_ends_s = 1;
+}
+
 static void take(struct ln_watch *w, int fd, bool by_hand)
 {
 	struct stat st;
@@ -333,6 +340,7 @@ bool ln_watch_take_policy(struct ln_watch *w, int fd)
 	if (fd >= 0)
 		take(w, fd, by_hand);
 	else
-		refuse(w, "the launcher could not open it");
+		refuse(w, fd == -EMFILE ? "linnet has no descriptor left for it"
+					: "the launcher could not open it");
 	return again && ln_watch_want_policy(w, by_hand);
 }

@@ -185,7 +185,7 @@ int ln_watch_begin(struct ln_watch *w, struct ln_error *err)
 		ln_log(LN_LOG_WARNING, "the names of the policy are not looked up: %s",
 		       lookup_err.text);
 	ln_watch_settle(w);
-	ln_watch_note_log(w);
+	ln_watch_note_self(w);
 	return 0;
 }
 

@@ -21,7 +21,8 @@
 
 /* What the last inspection found. */
 struct ln_inspection {
-	uint64_t at_ns, cpu_ns; /* 0: there was none */
+	uint64_t at_ns, cpu_ns; /* of the last look */
+	int64_t wall_ahead_ns;  /* of the time since the boot */
 	int log_fd;             /* borrowed from its sink; -1: not a regular file */
 	char log_name[PATH_MAX];
 	off_t log_size;
@@ -119,12 +120,13 @@ void ln_watch_choose_resolvers(struct ln_watch *w, const struct ln_policy *polic
 /* reload.c */
 /* In block mode: what rules that have ended permitted, the kernel side forgets. Each second. */
 void ln_watch_end_rules(struct ln_watch *w);
+void ln_watch_clock_was_set(struct ln_watch *w);
 bool ln_watch_limits_bytes(const struct ln_policy *policy);
 /* As root, before the privileges go. */
 void ln_watch_open_policy(struct ln_watch *w);
 
 /* inspect.c: remembers which file the log is, and what it holds by now. */
-void ln_watch_note_log(struct ln_watch *w);
+void ln_watch_note_self(struct ln_watch *w);
 
 /* sinks.c: where alerts go. The tokens of webhooks are read while linnet is root. */
 int ln_watch_read_tokens(struct ln_watch *w, struct ln_error *err);

@@ -301,6 +301,14 @@ static bool is_wanted(const struct ln_bpf *b, const struct hook *h)
 	       (h->where != ON_ADOPTION || b->skel->rodata->cfg_adopts);
 }
 
+const char *ln_bpf_without(const char *hook)
+{
+	for (size_t i = 0; i < LN_ARRAY_SIZE(hooks); i++)
+		if (strcmp(hooks[i].name, hook) == 0)
+			return hooks[i].without;
+	return "something is not seen";
+}
+
 static int attach_all(struct ln_bpf *b, struct ln_error *err)
 {
 	ln_bpf_add_fact(

@@ -152,7 +152,8 @@ static void look_at_link(struct ln_bpf *b, size_t i, ln_event_fn fn, void *user)
 		tell(b, fn, user, "a probe was replaced: %s", seen->name);
 	else if (seen->cgroup && !info.cgroup.cgroup_id &&
 		 !cgroup_is_gone(&b->inspect, seen->cgroup))
-		tell(b, fn, user, "a probe was detached: %s", seen->name);
+		tell(b, fn, user, "a probe was detached: %s; without it %s", seen->name,
+		     ln_bpf_without(seen->name));
 	else
 		seen->told = false;
 }

@@ -161,6 +161,8 @@ struct ln_bpf {
 	struct ln_bpf_permits permits;
 };
 
+/* What is missing when this hook is: "IPv4 connects are not seen". */
+const char *ln_bpf_without(const char *hook);
 void ln_bpf_add_fact(struct ln_bpf *b, const char *name, bool works, bool required,
 		     const char *note, ...) LN_FORMAT(5, 6);
 /* Counts packets on this cgroup from now on. -ENOSPC: no room for one more. */
