@@ -82,7 +82,8 @@ enum ln_abi_lost {
 	LN_ABI_LOST_LINEAGE,  /* adoption: a family too large or too deep, a child is not watched */
 	LN_ABI_LOST_BYTES,    /* what a flow says: too much, or not to be read */
 	LN_ABI_LOST_STRANGERS, /* more DNS answers of strangers than are told */
-	LN_ABI_LOST_PERMITS,   /* block mode: what a name permits was not kept */
+	LN_ABI_LOST_MARKS, /* a socket of the tree has no mark: none counts as received any more */
+	LN_ABI_LOST_PERMITS, /* block mode: what a name permits was not kept */
 	LN_ABI_LOST_COUNT,
 };
 

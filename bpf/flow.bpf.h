@@ -53,24 +53,19 @@ static __always_inline const struct ln_abi_task *current_owner(__u64 *pid_tgid)
 
 /* Whether a socket that should have a mark of the tree, and has none, must come from outside. What
  * the kernel made for itself (a path of MPTCP, the connection of a mount) has no file, so nobody
- * could hand it over. `sock`: a struct sock or bpf_sock. */
+ * could hand it over. One socket of the tree without a mark is enough to accuse nobody any more.
+ * `sock`: a struct sock or bpf_sock. */
 static __always_inline bool came_from_outside(const void *sock)
 {
 	const struct sock *sk;
 
 	if (!cfg_has_sock_create || !*(volatile __u32 *)&marks_ready ||
-	    *(volatile __u64 *)&stat_unmarked || *(volatile __u64 *)&stat_lost[LN_ABI_LOST_TASKS])
+	    *(volatile __u64 *)&stat_lost[LN_ABI_LOST_MARKS] ||
+	    *(volatile __u64 *)&stat_lost[LN_ABI_LOST_TASKS])
 		return false;
 	bpf_probe_read_kernel(&sk, sizeof(sk), &sock);
 	/* What a newcomer has from before gets its mark in a moment. */
 	return BPF_CORE_READ(sk, sk_socket, file) && !is_newcomer(bpf_get_current_pid_tgid() >> 32);
-}
-
-/* A socket of the tree stays without its mark. */
-static __always_inline void count_unmarked(void)
-{
-	count_lost(LN_ABI_LOST_SOCKETS);
-	__sync_fetch_and_add(&stat_unmarked, 1);
 }
 
 /* The best guess before 5.16: most sockets are used where they were made. */

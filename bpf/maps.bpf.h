@@ -337,9 +337,6 @@ const volatile bool cfg_adopts __weak = false;
 /* Every socket that the tree has was marked: from now on one without a mark comes from outside.
  * Written by user space after the walk over the sockets. */
 __u32 marks_ready __weak = 0;
-/* Sockets of the tree that did not get their mark: one is enough to accuse nobody any more. A task
- * that on_fork did not add is one of `newcomers`. */
-__u64 stat_unmarked __weak = 0;
 
 /* 0: on_seed_file collects listening ports and the tree's own loopback connections; 1: it tells
  * flows. User space. */

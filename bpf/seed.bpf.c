@@ -101,7 +101,7 @@ static __always_inline void seed_tcp(struct sock *sk, const struct owner *owner)
 	if (bpf_map_lookup_elem(&tcp_flows, &cookie))
 		return;
 	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST))
-		count_unmarked();
+		count_lost(LN_ABI_LOST_MARKS);
 	if (f.flow.flags & LN_ABI_FLOW_INBOUND)
 		tell_inbound(&f.owner, &f.flow, f.open_ns);
 	else
@@ -116,7 +116,7 @@ static __always_inline void seed_idle_tcp(struct sock *sk, const struct owner *o
 
 	if (!bpf_map_lookup_elem(&tcp_flows, &cookie) &&
 	    bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST))
-		count_unmarked();
+		count_lost(LN_ABI_LOST_MARKS);
 }
 
 /* A connected UDP socket speaks up with its next datagram, if its packets are seen. If not, it is
@@ -200,7 +200,7 @@ int on_seed_file(struct bpf_iter__task_file *ctx)
 		return 0;
 	s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {
-		count_unmarked();
+		count_lost(LN_ABI_LOST_MARKS);
 		return 0;
 	}
 	if (!s->cookie) {

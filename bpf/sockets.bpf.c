@@ -13,7 +13,7 @@ static __always_inline void mark_tcp(struct bpf_sock *sk, const struct owner *ow
 	__u64 cookie = bpf_get_socket_cookie(sk);
 
 	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST))
-		count_unmarked();
+		count_lost(LN_ABI_LOST_MARKS);
 }
 
 static __always_inline void mark_other(struct bpf_sock *sk, const struct owner *owner)
@@ -21,7 +21,7 @@ static __always_inline void mark_other(struct bpf_sock *sk, const struct owner *
 	struct sock_state *s = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
 	if (!s) {
-		count_unmarked();
+		count_lost(LN_ABI_LOST_MARKS);
 		return;
 	}
 	s->cookie = bpf_get_socket_cookie(sk);

@@ -23,7 +23,7 @@
 #define LN_TITLE_RECEIVED "SOCKET RECEIVED"
 
 #define LN_NAMES_MAX        65536 /* and one more for each rule */
-#define LN_OPEN_FLOWS_MAX   65536
+#define LN_OPEN_FLOWS_MAX   131072
 #define LN_QUESTIONS_MAX    4096
 #define LN_DNS_STREAMS_MAX  256
 #define LN_TUNNELS_MAX      1024

@@ -14,6 +14,7 @@ static const char *const lost_texts[LN_ABI_LOST_COUNT] = {
     [LN_ABI_LOST_LINEAGE] = "attach: a family too large to follow: a child may not be watched",
     [LN_ABI_LOST_BYTES] = "what a flow says was too much or could not be read",
     [LN_ABI_LOST_STRANGERS] = "DNS answers that nobody asked for: too many",
+    [LN_ABI_LOST_MARKS] = "no memory to mark a socket: received ones are not told",
     [LN_ABI_LOST_PERMITS] = "block mode: what a name permits was not kept: it may be refused",
 };
 _Static_assert(LN_ARRAY_SIZE(lost_texts) == LN_ABI_LOST_COUNT, "a text for each reason");
