@@ -91,7 +91,8 @@ class Linnet:
     """A linnet that runs where the agent of a Net lives."""
 
     def __init__(self, net, arguments, *, log=True, etc=None, form="nsenter", environment=None,
-                 cwd=None, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, program=LINNET):
+                 cwd=None, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, program=LINNET,
+                 wrapper=()):
         number = next(_numbers)
         self.net = net
         self.folder = net.folder / f"watch-{number}"
@@ -104,7 +105,7 @@ class Linnet:
                                            if not k.startswith("SUDO_")},
                            PYTHONDONTWRITEBYTECODE="1", **net.trust)
         self.process = subprocess.Popen(
-            net.enter([program, *map(str, arguments)], etc=etc, form=form), env=environment,
+            net.enter([*wrapper, program, *map(str, arguments)], etc=etc, form=form), env=environment,
             cwd=cwd, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
         self.stderr = AlertLines(self.tail.finish if self.tail else None)
         self.alerts = self.stderr.alerts

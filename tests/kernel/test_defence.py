@@ -15,35 +15,15 @@ from pathlib import Path
 import pytest
 
 import watch as watching
+from attacker import CONNECT4, TAMPER, Attacker, outsider
 from events import wait_exit
 from netlab import OTHER
 from policies import WEATHER_ONLY, policy
 from watch import actor, status_of
 
 TITLE = "LINNET TAMPERED WITH"
-TAMPER = str(watching.ROOT / "tests/actors/tamper.py")
-CONNECT4 = 10  # enum bpf_attach_type
 SECOND = 1.3   # an inspection is due within 0.95 s; the rest is the machine's
 QUIET_S = 2.2
-
-
-class Attacker:
-    def __init__(self, put, lines):
-        self._put, self._lines, self._said = put, lines, 0
-
-    def order(self, pid, *words):
-        """Says "ok" or the error's name."""
-        self._put((" ".join(map(str, (pid, *words))) + "\n").encode())
-        self._said += 1
-        return self._lines.wait(lambda _: len(self._lines.list) >= self._said) and \
-            self._lines.list[self._said - 1]
-
-
-def putter(pipe):
-    def put(data):
-        pipe.write(data)
-        pipe.flush()
-    return put
 
 
 @pytest.fixture(params=["agent", "outsider"])
@@ -55,11 +35,9 @@ def attack(start, request):
     watch.wait_record(type="process", event="exec", args=["/usr/bin/python3", TAMPER])
     monitor = monitor_of(watch)
     if request.param == "agent":
-        yield watch, monitor, Attacker(putter(watch.process.stdin), watch.stdout)
+        yield watch, monitor, Attacker(watch.process.stdin, watch.stdout)
     else:
-        outsider = start.agent("/usr/bin/python3", TAMPER)
-        lines = watching.read_lines(outsider.stdout.fileno(), "the outsider")
-        yield watch, monitor, Attacker(putter(outsider.stdin), lines)
+        yield watch, monitor, outsider(start)
     watch.process.stdin.close()
     watch.wait()
     wait_exit(monitor)
@@ -142,10 +120,9 @@ def test_counters_that_are_set_back(start):
     agent.stdin.write(b"\n")
     agent.stdin.flush()
     watch.wait_alert(lambda a: a.is_flow)
-    outsider = start.agent("/usr/bin/python3", TAMPER)
-    lines = watching.read_lines(outsider.stdout.fileno(), "the outsider")
+    attacker = outsider(start)
     since = time.time()
-    assert Attacker(putter(outsider.stdin), lines).order(monitor_of(watch), "zero") == "ok"
+    assert attacker.order(monitor_of(watch), "zero") == "ok"
     wait_tamper(watch, "a counter of the kernel side was set back", since)
 
 

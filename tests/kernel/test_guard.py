@@ -8,7 +8,7 @@ import pytest
 
 from netlab import OTHER
 from policies import WEATHER_ONLY
-from test_defence import TAMPER, Attacker, connect_and_end, monitor_of, putter
+from test_defence import connect_and_end, monitor_of
 from watch import LINNET, actor
 
 TITLE = "LINNET ATTACKED"
@@ -69,7 +69,7 @@ def test_the_guard_refuses_and_tells(start, possible):
         return
     watch.wait_record(type="process", event="exec", args=["/usr/bin/python3", TAMPER])
     monitor = monitor_of(watch)
-    attacker = Attacker(putter(watch.process.stdin), watch.stdout)
+    attacker = Attacker(watch.process.stdin, watch.stdout)
     for order, error, words in ATTACKS:
         assert attacker.order(monitor, order) == error, order
         alert = watch.wait_alert(lambda a, words=words: a.title == TITLE and words in str(a))

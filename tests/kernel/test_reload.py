@@ -12,6 +12,7 @@ import pytest
 import watch as watching
 from netlab import API, OTHER
 from policies import WEATHER_ONLY, policy
+from speaker import under as speaker_under
 
 PYTHON = "/usr/bin/python3"
 # Holds a connection; another one for each line that it is given.
@@ -216,62 +217,24 @@ def test_a_run_takes_a_change_of_a_file_that_is_out_of_reach(start):
     assert watch.wait() == 1, watch.text()
 
 
-# Speaks a line for each that it is told: "connect IP PORT", "send".
-SPEAKER = """
-import errno, socket, sys
-held = None
-print('up')
-for line in sys.stdin:
-    word, *rest = line.split()
-    try:
-        if word == 'connect':
-            held = socket.create_connection((rest[0], int(rest[1])), timeout=5)
-        elif word == 'ask':
-            held = socket.create_connection((socket.gethostbyname(rest[0]), int(rest[1])), timeout=5)
-        else:
-            held.sendall(b'x' * 10); assert held.recv(10), 'closed'
-        print('ok')
-    except OSError as e:
-        print(errno.errorcode.get(e.errno, 'timeout'))
-"""
-
-
-class Speaker:
-    def __init__(self, start, path):
-        self.watch = start.run(path, PYTHON, "-uc", SPEAKER, stdin=-1, options=["--user", "nobody"])
-        self._answers = 0
-        assert self._next() == "up"
-
-    def _next(self):
-        at = self._answers
-        self.watch.stdout.wait(lambda line: len(self.watch.stdout.list) > at)
-        self._answers += 1
-        return self.watch.stdout.list[at]
-
-    def say(self, *words):
-        self.watch.process.stdin.write(" ".join(map(str, words)).encode() + b"\n")
-        self.watch.process.stdin.flush()
-        return self._next()
-
-
 BLOCK = "mode: block\n"
 
 
 def test_in_block_mode_the_kernel_gets_the_new_policy(start):
     path = start.policy(WEATHER_ONLY + BLOCK)
     path.chmod(0o600)
-    speaker = Speaker(start, path)
+    watch, speaker = speaker_under(start, path, options=["--user", "nobody"])
     assert speaker.say("connect", OTHER, 7002) == "EPERM"
     assert speaker.say("ask", "weather.service.com", 443) == "ok"
     put(path, policy("api.company-internal.com 443 TCP", f"{OTHER} 7002 TCP") + BLOCK)
-    speaker.watch.wait_record(type="policy", taken=True)
+    watch.wait_record(type="policy", taken=True)
     assert speaker.say("connect", OTHER, 7002) == "ok"
     assert speaker.say("connect", API, 7002) == "EPERM"
     assert speaker.say("ask", "api.company-internal.com", 443) == "ok"
     assert speaker.say("ask", "weather.service.com", 443) == "EPERM"
     # And back again: the tables have two halves.
     put(path, WEATHER_ONLY + BLOCK)
-    speaker.watch.tail.records.wait(lambda r: r["type"] == "policy" and r["rules"] == 1)
+    watch.tail.records.wait(lambda r: r["type"] == "policy" and r["rules"] == 1)
     assert speaker.say("connect", OTHER, 7002) == "EPERM"
     assert speaker.say("ask", "weather.service.com", 443) == "ok"
 
@@ -279,13 +242,13 @@ def test_in_block_mode_the_kernel_gets_the_new_policy(start):
 def test_in_block_mode_a_connection_that_is_not_permitted_any_more_is_cut(start):
     path = start.policy(policy(f"{OTHER} 7002 TCP", f"{API} 7002 TCP") + BLOCK)
     path.chmod(0o600)
-    speaker = Speaker(start, path)
+    watch, speaker = speaker_under(start, path, options=["--user", "nobody"])
     assert speaker.say("connect", OTHER, 7002) == "ok"
     assert speaker.say("send") == "ok"
     put(path, policy(f"{API} 7002 TCP") + BLOCK)
-    alert = speaker.watch.wait_alert(lambda a: a.is_flow)
+    alert = watch.wait_alert(lambda a: a.is_flow)
     assert alert["Action"] == "BLOCKED" and f"{OTHER}:7002" in alert["Destination"]
-    speaker.watch.wait_record(type="policy", taken=True)
+    watch.wait_record(type="policy", taken=True)
     assert speaker.say("send") != "ok"
     assert speaker.say("connect", API, 7002) == "ok"
     assert speaker.say("send") == "ok"
