@@ -265,27 +265,28 @@ def test_clock_that_is_set(start, net):
 
 def test_policy_replaced_in_use(start):
     """Every other one permits what the agent does all the time; every fifth is broken."""
-    n, changes = 20000, 30
+    n, changes = 500, 30
     path = start.policy(API_ONLY)
     path.chmod(0o600)
     texts = [policy(f"{API} 443 TCP", f"{OTHER} 7005 UDP"), API_ONLY]
-    watch = start.run(path, actor("flood"), n, OTHER, "7005", stdin=subprocess.PIPE,
-                      options=["--user", "nobody"])
-    watch.wait_record(type="flow-open")
+    flood = f"while read go; do {actor('flood')} {n} {OTHER} 7005 </dev/null; done; exit 0"
+    watch = start.run(path, "sh", "-c", flood, stdin=subprocess.PIPE, options=["--user", "nobody"])
+    watch.wait_record(type="process", event="exec")
     news = []
     for i in range(changes):
+        tell(watch)
         beside = path.with_suffix(".new")
         beside.write_text("agent_name: [\n" if i % 5 == 4 else texts[i % 2])
         beside.chmod(0o600)
         beside.rename(path)
         news.append(watch.tail.records.wait(lambda r: r["type"] == "policy" and r not in news))
-    watch.stdout.wait(lambda line: line == "flooded", 60)
+        watch.stdout.wait(lambda _: watch.stdout.list.count("flooded") == i + 1)
     watch.process.stdin.close()
     assert watch.wait(60) == 0, watch.text()
     assert watch.of("policy") == news
     assert [r["taken"] for r in news] == [i % 5 != 4 for i in range(changes)]
     seen = sum(len(watch.of(kind)) for kind in ("flow-open", "flow-close", "process"))
-    assert seen + lost(watch, RING_FULL) == 2 * n + 2  # and an exec and an exit
+    assert seen + lost(watch, RING_FULL) == changes * (2 * n + 3) + 2  # forks, execs, exits
     assert {r["verdict"] for r in watch.flows()} == {"expected", "unexpected"}
     refused = sum(not r["taken"] for r in news)
     put_down("policy", "a `policy` record each, and a word for each that is refused",
