@@ -16,7 +16,6 @@ import pytest
 
 import faults
 import speaker
-import watch as watching
 from attacker import CONNECT4, outsider
 from events import Tail
 from faults import lost, monitor, put_down

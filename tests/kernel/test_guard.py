@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from attacker import TAMPER
+from attacker import TAMPER, Attacker
 from netlab import OTHER
 from policies import WEATHER_ONLY
 from test_defence import connect_and_end, monitor_of
