@@ -4,7 +4,6 @@ is where linnet wants to be, and missing it fails nothing."""
 import operator
 import os
 import platform
-import re
 import subprocess
 import time
 from pathlib import Path
@@ -70,14 +69,6 @@ def markdown(facts, results):
 
 def markdown_table(headings, rows):
     return ["| " + " | ".join(cells) + " |" for cells in (headings, ["---"] * len(headings), *rows)]
-
-
-def write_into_document(path, table):
-    """Replaces what is between the two marks."""
-    text = path.read_text(encoding="utf-8")
-    table = f"{BEGIN}\n{table}\n{END}"
-    pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    path.write_text(pattern.sub(lambda _: table, text), encoding="utf-8")
 
 
 def line(result):

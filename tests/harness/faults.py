@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cgroups import cgroup2_mount
 from events import wait_exit
+from marked import write_table
 from watch import BUILD, ROOT, monitor_of, status_of
 
 DOCUMENT = ROOT / "docs/faults.md"
@@ -60,14 +61,8 @@ def write():
     """The document only by a run in which each fault was done."""
     PRINTED.write_text("".join(f"{FAULTS[i]:65.65} {r.figures}".rstrip() + "\n"
                                for i, r in rows.items()), encoding="utf-8")
-    if set(rows) != set(FAULTS):
-        return
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert end, f"{DOCUMENT} has no markers"
-    text = f"{before}{BEGIN}\n{documented()}{END}{after}"
-    if text != DOCUMENT.read_text(encoding="utf-8"):
-        DOCUMENT.write_text(text, encoding="utf-8")
+    if set(rows) == set(FAULTS):
+        write_table(DOCUMENT, BEGIN, END, documented())
 
 
 def monitor(watch):

@@ -12,6 +12,7 @@ import pytest
 
 import escape
 import techniques
+from marked import write_table
 from techniques import BLIND, FLOW, PREPARED, SEEN, TECHNIQUES, WIRE
 from watch import BUILD, LINNET, ROOT
 
@@ -173,11 +174,5 @@ def documented():
 def test_table_is_written():
     """Only of a run in which each technique came to something."""
     PRINTED.write_text(printed(), encoding="utf-8")
-    if len(rows) < len(TECHNIQUES):
-        return
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert end, f"{DOCUMENT} has no markers"
-    text = f"{before}{BEGIN}\n{documented()}{END}{after}"
-    if text != DOCUMENT.read_text(encoding="utf-8"):
-        DOCUMENT.write_text(text, encoding="utf-8")
+    if len(rows) == len(TECHNIQUES):
+        write_table(DOCUMENT, BEGIN, END, documented())

@@ -4,7 +4,7 @@ import sys
 
 from sources import ROOT
 
-sys.path.insert(0, str(ROOT / "tests/vm"))
+sys.path[:0] = [str(ROOT / "tests/vm"), str(ROOT / "tests/harness")]
 
 import kernels  # noqa: E402
 import matrix  # noqa: E402

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from kernels import KERNELS, ROOT, STORE
+from marked import with_table
 
 OUT = STORE / "out"
 KEPT = Path(__file__).resolve().parent / "measured.json"
@@ -95,10 +96,7 @@ def document(text, measured):
     """The document with the tables of this."""
     for (begin, end), lines in ((CHANNELS, channel_rows(measured)),
                                 (PROGRAMS, program_rows(measured))):
-        before, _, rest = text.partition(begin)
-        _, found, after = rest.partition(end)
-        assert found, f"{DOCUMENT} has no {end}"
-        text = before + "\n".join([begin, *lines, end]) + after
+        text = with_table(text, begin, end, "\n".join(lines))
     return text
 
 

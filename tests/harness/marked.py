@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents in which a run writes what stands between two marks."""
+
+
+def with_table(text, begin, end, table):
+    """The text with this table between the marks, which are there already."""
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    assert found, f"{begin} … {end}: not in the document"
+    return f"{before}{begin}\n{table.strip()}\n{end}{after}"
+
+
+def write_table(document, begin, end, table):
+    before = document.read_text(encoding="utf-8")
+    after = with_table(before, begin, end, table)
+    if after != before:
+        document.write_text(after, encoding="utf-8")
