@@ -76,7 +76,11 @@ def rss_mb(pid):
     return tuple(int(status[key].split()[0]) / 1024 for key in ("VmRSS", "VmHWM"))
 
 
+RING_FULL = "the event buffer was full"
+
+
 def lost(watch, reason):
+    """How many events of the kernel side; other losses (a wake-up, a map entry) are none."""
     return sum(r["count"] for r in watch.of("lost") if r["reason"] == reason)
 
 

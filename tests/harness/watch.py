@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """linnet under test: started, its alerts and its log collected as they come."""
+import contextlib
 import itertools
 import os
 import re
@@ -183,6 +184,20 @@ def monitor_of(log_path):
         except OSError:
             continue
     return found
+
+
+@contextlib.contextmanager
+def stopped(watch):
+    """linnet as a whole does not run; first the one that looks after the monitor, which would let it
+    go on."""
+    pids = [watch.pid, *monitor_of(watch.log_path)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
 
 
 def descriptors_of(pid):

@@ -4,11 +4,10 @@ import os
 import signal
 import textwrap
 
-import watch as watching
 from events import wait_exit
 from netlab import OTHER, OTHER6
 from policies import WEATHER_ONLY, policy
-from watch import actor
+from watch import actor, stopped
 
 PYTHON = "/usr/bin/python3"
 HELD = """
@@ -165,16 +164,9 @@ def test_a_child_whose_birth_was_lost_is_waited_for_and_no_longer(start):
     assert agent.stdout.readline() == b"ready\n"
     watch = start.attach(WEATHER_ONLY, agent.pid)
     watch.wait_record(type="header")
-    # The one that looks after the monitor first.
-    stopped = [watch.pid, *watching.monitor_of(watch.log_path)]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(watch):
         go(agent)
         assert agent.stdout.readline() == b"left\n"
-    finally:
-        for pid in reversed(stopped):
-            os.kill(pid, signal.SIGCONT)
     watch.wait_record(type="lost")
     go(agent)
     assert watch.wait() == 0, watch.text()

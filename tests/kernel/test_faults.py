@@ -18,14 +18,13 @@ import faults
 import speaker
 from attacker import CONNECT4, outsider
 from events import Tail
-from faults import lost, monitor, put_down
+from faults import RING_FULL, lost, monitor, put_down
 from netlab import API, OTHER, OTHER6
 from policies import WEATHER_ONLY, policy
-from watch import actor, status_of
+from watch import actor, status_of, stopped
 
 # No name to look up, or the events would wait for that.
 API_ONLY = policy(f"{API} 443 TCP")
-RING_FULL = "the event buffer was full"
 TAMPERED = "LINNET TAMPERED WITH"
 SECOND = 1.3  # see test_defence.py
 
@@ -60,16 +59,10 @@ def test_killed(start):
 
 def test_stopped(start):
     watch, agent = speaker.under(start, API_ONLY)
-    both = [watch.pid, monitor(watch)]  # in this order: the launcher would let it go on
-    for pid in both:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(watch):
         for port in (7001, 7002, 7004):
             assert agent.say("connect", OTHER, port) == "ok"
         select.select([], [], [], 3)  # what takes time here is the fault itself
-    finally:
-        for pid in both:
-            os.kill(pid, signal.SIGCONT)
     late = watch.wait_alert(lambda a: a.title == TAMPERED and "did not run for" in str(a))
     agent.end()
     assert watch.wait() == 0, watch.text()

@@ -3,17 +3,16 @@
 takes a minute more. The last test writes the table of all faults, docs/faults.md."""
 import os
 import re
-import signal
 import subprocess
 
 import faults
 import speaker
 from events import read_lines
-from faults import lost, monitor, put_down, rss_mb
+from faults import RING_FULL, lost, monitor, put_down, rss_mb
 from netlab import API, OTHER, RESOLVER, SCRIPTED_RESOLVER, WEATHER
 from policies import policy
-from test_faults import API_ONLY, RING_FULL
-from watch import actor
+from test_faults import API_ONLY
+from watch import actor, stopped
 
 LARGE = os.environ.get("LINNET_FLOODS") == "large"
 RSS_MAX_MB = 64
@@ -32,16 +31,10 @@ def test_full_ring(start):
     watch = start.run(API_ONLY, "sh", "-c", f"echo up; read go; for i in 1 2 3 4; do {flood} & done; "
                       "wait; echo made; read go", stdin=subprocess.PIPE)
     watch.stdout.wait(lambda line: line == "up")
-    both = [watch.pid, monitor(watch)]  # in this order: the launcher would let it go on
-    for pid in both:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(watch):
         watch.process.stdin.write(b"\n")
         watch.process.stdin.flush()
         watch.stdout.wait(lambda line: line == "made", 60)
-    finally:
-        for pid in both:
-            os.kill(pid, signal.SIGCONT)
     notice = watch.wait_alert(lambda a: a.title == "EVENTS LOST")
     assert end(watch) in (0, 1), watch.text()
     seen = sum(len(watch.of(kind)) for kind in ("flow-open", "flow-close", "process"))
@@ -178,20 +171,14 @@ def test_pids_that_are_used_again(start):
     """By clone3 with set_tid, in the machine's own PID namespace: a child of the tree has the PID of
     another one that has ended, and then somebody outside of the tree has it."""
     watch, agent = speaker.under(start, API_ONLY)
-    both = [watch.pid, monitor(watch)]
     assert agent.say("run", FLOW, "tcp", OTHER, 7001, 10) == "ok"
     pid = watch.wait_record(type="flow-open")["pid"]
     # Nobody reads meanwhile: when they are read, the PID is another process's, or nobody's.
-    for one in both:
-        os.kill(one, signal.SIGSTOP)
-    try:
+    with stopped(watch):
         assert agent.say("run", NAMESAKE, pid, FLOW, "tcp", OTHER, 7002, 20) == "ok"
         stranger = start.agent(NAMESAKE, pid, FLOW, "tcp", API, 7001, 10)
         assert stranger.wait(20) == 0
         assert agent.say("run", NAMESAKE, pid, FLOW, "udp-echo", OTHER, 7006, 2) == "ok"
-    finally:
-        for one in both:
-            os.kill(one, signal.SIGCONT)
     agent.end()
     assert watch.wait() == 0, watch.text()
     flows = watch.flows()

@@ -4,7 +4,6 @@ to outlive it."""
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import textwrap
@@ -14,6 +13,7 @@ import pytest
 import watch as watching
 from netlab import OTHER, RESOLVER, SCRIPTED_RESOLVER
 from policies import WEATHER_ONLY
+from watch import stopped
 
 PYTHON = "/usr/bin/python3"
 
@@ -89,16 +89,9 @@ def test_a_child_whose_birth_was_lost_is_still_waited_for(start):
     """)
     watch = start.run(WEATHER_ONLY, PYTHON, "-uc", script, stdin=subprocess.PIPE)
     watch.wait_record(type="process", event="exec")
-    # The one that looks after the monitor first: it would let it go on.
-    stopped = [watch.pid, *watching.monitor_of(watch.log_path)]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(watch):
         say(watch)
         watch.stdout.wait(lambda line: line == "left")
-    finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
     watch.stderr.wait(lambda line: "EVENTS LOST" in line)
     watch.wait_record(type="lost")
     say(watch)

@@ -1,21 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Silence is never how data is lost: what does not fit is counted to the event, and said."""
-import os
 import re
-import signal
 import subprocess
 
-import watch as watching
+from faults import RING_FULL, lost
 from netlab import OTHER
 from policies import WEATHER_ONLY
-from watch import actor
-
-RING_FULL = "the event buffer was full"
-
-
-def lost_events(watch):
-    """Those that did not fit into the ring; other losses (a wake-up, a map entry) are no events."""
-    return sum(r["count"] for r in watch.of("lost") if r["reason"] == RING_FULL)
+from watch import actor, stopped
 
 
 def seen_events(watch):
@@ -35,25 +26,18 @@ def test_a_full_ring_is_counted_to_the_event_and_said(start):
                       f"echo ready; read go; exec {actor('flood')} {n} {OTHER} 7005",
                       stdin=subprocess.PIPE)
     watch.stdout.wait(lambda line: line == "ready")
-    # The one that looks after the monitor first: it would let it go on.
-    stopped = [watch.pid, *watching.monitor_of(watch.log_path)]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(watch):
         watch.process.stdin.write(b"go\n")
         watch.process.stdin.flush()
         watch.stdout.wait(lambda line: line == "flooded", 60)
-    finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
     notice = watch.wait_alert(lambda a: a.title == "EVENTS LOST")
     assert int(notice["Count"]) > 0 and notice["Reason"] == RING_FULL
     assert end(watch) == 0, watch.text()
-    lost = lost_events(watch)
+    gone = lost(watch, RING_FULL)
     made = 2 * n + 3  # and two execs, of sh and of flood, and one exit
-    assert lost > 0 and seen_events(watch) + lost == made
+    assert gone > 0 and seen_events(watch) + gone == made
     told = watch.of("summary")[0]["lost"]
-    assert told >= lost
+    assert told >= gone
     assert re.search(rf"losses +{told} events lost", watch.text())
 
 
@@ -64,7 +48,7 @@ def test_a_flood_that_is_drained_hides_nothing(start):
     watch.stdout.wait(lambda line: line == "flooded", 60)
     assert end(watch) == 0, watch.text()
     made = 2 * n + 2  # and an exec and an exit
-    assert seen_events(watch) + lost_events(watch) == made
+    assert seen_events(watch) + lost(watch, RING_FULL) == made
     assert len(watch.flow_alerts()) == 1
 
 

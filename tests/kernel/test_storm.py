@@ -7,11 +7,11 @@ import os
 import pytest
 
 from cgroups import cgroup
+from faults import RING_FULL
 from netlab import API, OTHER
 from policies import policy
 from watch import actor
 
-RING_FULL = "the event buffer was full"
 LINES, PAUSE_US, ROUNDS = map(int, os.environ.get("LINNET_STORM", "100 200000 50").split())
 
 
