@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from events import DEADLINE_S, SLOWER
 from netlab import API, API6, OTHER, OTHER6, SCRIPTED_RESOLVER, sh
 from policies import policy
 from test_dns_abuse import CLIENT, FORGED, FORGERIES, GENUINE, GOOD, POLICY
@@ -139,7 +140,7 @@ def test_sockets_from_before_the_attach(start):
     assert agent.stdout.readline() == b"ready\n"
     watch = start.attach(blocking(f"{API} any any"), agent.pid)
     watch.wait_record(type="header")
-    said = agent.communicate(b"\n", timeout=20)[0].decode().split()
+    said = agent.communicate(b"\n", timeout=DEADLINE_S)[0].decode().split()
     assert watch.wait() == 0, watch.text()
     assert said == ["EPERM"] * 6 + ["ok"], watch.text()
     kept, = (a for a in watch.flow_alerts() if ":7002 " in a["Destination"])
@@ -241,7 +242,7 @@ def test_others_are_left_alone(start):
     assert watch.wait() == 0
 
 
-ROUNDS = 10_000
+ROUNDS = 10_000 // SLOWER ** 2
 ZONE = "wild.test"
 # For the name nN.… the address 10.200.N/256.N%256, for a moment.
 COUNTING_SERVER = f"""
@@ -299,7 +300,7 @@ def test_a_forged_answer_permits_nothing_in_the_kernel(start, forged_resolver, k
 
 
 def test_a_rule_that_ends_permits_no_more(start):
-    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=4)
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=4 * SLOWER)
     rules = blocking(f"{OTHER} 7001 TCP").replace(
         "purpose: test", f"purpose: test\n    expires: {end:%Y-%m-%dT%H:%M:%SZ}")
     script = HEAD + f"""
@@ -335,7 +336,8 @@ def monitor_of(watch):
 @pytest.mark.parametrize("extra, victims, said", [
     ("on_failure: closed\n", "monitor", CLOSED), ("on_failure: closed\n", "both", CLOSED),
     ("", "monitor", OPEN), ("", "both", OPEN),
-    ("on_failure: closed\n", "orderly", OPEN)])
+    ("on_failure: closed\n", "orderly", OPEN)],
+    ids=["closed-monitor", "closed-both", "open-monitor", "open-both", "closed-orderly"])
 def test_what_holds_when_linnet_has_died(start, extra, victims, said):
     watch = start.run(blocking(f"{API} any any", extra=extra), PYTHON, "-c", AFTER,
                       stdin=subprocess.PIPE)
@@ -346,7 +348,7 @@ def test_what_holds_when_linnet_has_died(start, extra, victims, said):
         watch.process.kill()
         watch.process.wait()
     os.kill(monitor, signal.SIGTERM if victims == "orderly" else signal.SIGKILL)
-    select.select([fd], [], [], 10)
+    select.select([fd], [], [], DEADLINE_S)
     os.close(fd)
     watch.process.stdin.write(b"\n")
     watch.process.stdin.close()
