@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/kernels.md says what was measured, under each kernel."""
+import re
 import sys
 
 from sources import ROOT
 
 sys.path[:0] = [str(ROOT / "tests/vm"), str(ROOT / "tests/harness")]
 
+import chosen  # noqa: E402
 import kernels  # noqa: E402
 import matrix  # noqa: E402
+import techniques  # noqa: E402
 
 
 def test_the_tables_are_those_of_the_last_run():
@@ -17,6 +20,25 @@ def test_the_tables_are_those_of_the_last_run():
 
 def test_each_kernel_was_measured():
     assert set(matrix.kept()) == set(kernels.KERNELS)
+
+
+def test_each_chosen_test_is_there():
+    """make test-kernels would say so too, after minutes."""
+    ways = {f"test_escape[{t.id}]" for t in techniques.TECHNIQUES}
+    for name in {n for tests in (*chosen.KERNEL_TESTS.values(), *chosen.VM_TESTS.values())
+                 for n in tests}:
+        path, _, test = name.partition("::")
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert not test or re.search(rf"^def {re.escape(test.split('[')[0])}\(", text, re.M), name
+        assert not test.startswith("test_escape[") or test in ways, name
+
+
+def test_which_tests_passed_is_read(tmp_path):
+    report = tmp_path / "report.xml"
+    report.write_text('<testsuites><testsuite><testcase classname="tests.kernel.test_b" name="x"/>'
+                      '<testcase classname="tests.kernel.test_b" name="y[1]">'
+                      '<skipped message="no such socket"/></testcase></testsuite></testsuites>')
+    assert matrix.tests_of(report) == {"test_b": [1, {"y[1]": "no such socket"}]}
 
 
 def test_the_newest_image_is_chosen():

@@ -4,15 +4,18 @@ time (measured.json), and written as docs/kernels.md."""
 import itertools
 import json
 import re
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from kernels import KERNELS, ROOT, STORE
 from marked import with_table
 
 OUT = STORE / "out"
+REPORT = OUT / "report.xml"
 KEPT = Path(__file__).resolve().parent / "measured.json"
 DOCUMENT = ROOT / "docs/kernels.md"
 CHANNELS = ("<!-- channels: written by tests/vm -->", "<!-- end of channels -->")
+TESTS = ("<!-- tests: written by tests/vm -->", "<!-- end of tests -->")
 PROGRAMS = ("<!-- programs: written by tests/vm -->", "<!-- end of programs -->")
 MODES = ("watch", "block")
 GROWTH, GROWTH_LEAST = 1.10, 500  # instructions and bytes beyond which a program has grown
@@ -34,6 +37,19 @@ def read(kernel):
         "programs": {m: dict(sorted(json.loads((OUT / f"{m}.json").read_text()).items()))
                      for m in MODES},
     }
+
+
+def tests_of(report):
+    """{module: [tests that passed, {test that was skipped: why}]} of a run in which none failed."""
+    found = {}
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        module = found.setdefault(case.get("classname").split(".")[-1], [0, {}])
+        skipped = case.find("skipped")
+        if skipped is None:
+            module[0] += 1
+        else:
+            module[1][case.get("name")] = skipped.get("message", "")
+    return dict(sorted(found.items()))
 
 
 def kept():
@@ -76,6 +92,19 @@ def channel_rows(measured):
     return lines
 
 
+def test_rows(measured):
+    """How many tests of each file passed under which kernel, and what could not be done there."""
+    kernels = [k for k in KERNELS if "tests" in measured.get(k, {})]
+    versions = {k: version_of(measured[k]["package"]) for k in kernels}
+    lines = [f"| tests | {' | '.join(versions.values())} |", "|---|" + "--:|" * len(kernels)]
+    for name in sorted({name for k in kernels for name in measured[k]["tests"]}):
+        passed = (measured[k]["tests"].get(name, [0])[0] for k in kernels)
+        lines.append(f"| `{name}` | {' | '.join(str(n or '–') for n in passed)} |")
+    left = [f"- {versions[k]}, `{test}`: {why}" for k in kernels
+            for _, skipped in measured[k]["tests"].values() for test, why in skipped.items()]
+    return lines + (["", "Skipped:", "", *left] if left else [])
+
+
 def program_rows(measured):
     kernels = [k for k in KERNELS if k in measured]
     names = sorted({n for k in kernels for m in MODES for n in measured[k]["programs"][m]})
@@ -94,14 +123,18 @@ def program_rows(measured):
 
 def document(text, measured):
     """The document with the tables of this."""
-    for (begin, end), lines in ((CHANNELS, channel_rows(measured)),
+    for (begin, end), lines in ((CHANNELS, channel_rows(measured)), (TESTS, test_rows(measured)),
                                 (PROGRAMS, program_rows(measured))):
         text = with_table(text, begin, end, "\n".join(lines))
     return text
 
 
 def keep(kernel, found):
-    measured = kept() | {kernel: found}
+    """What is not in `found` stays as it was, if it was this package."""
+    measured = kept()
+    before = measured.get(kernel, {})
+    same = before.get("package") == found["package"]
+    measured[kernel] = (before if same else {}) | found
     measured = {k: measured[k] for k in KERNELS if k in measured}
     text = json.dumps(measured, indent=1)
     # A list is a line.
