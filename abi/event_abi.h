@@ -39,7 +39,7 @@
 /* What block mode decides by. */
 #define LN_ABI_PORT_RANGES    7     /* in one piece of a set */
 #define LN_ABI_PORT_PIECES    64    /* of one set */
-#define LN_ABI_RESOLVERS_MAX  64    /* trusted ones */
+#define LN_ABI_RESOLVERS_MAX  8     /* trusted ones */
 #define LN_ABI_PERMITS_MAX    65536 /* addresses that names permit */
 #define LN_ABI_PERMIT_SLOTS   4     /* sets of ports that names permit at one address */
 #define LN_ABI_QUESTIONS_MAX  4096  /* DNS questions without an answer */
@@ -399,10 +399,11 @@ struct ln_abi_name_rule {
 };
 
 struct ln_abi_resolver {
-	__u32 family;
+	__u32 family; /* 0: none here */
 	__u16 port;
 	__u16 pad;
 	__u8 addr[16];
+	__u64 netns; /* cookie of the network namespace in which it is, 0: any */
 };
 
 /* What names permit at an address. A slot has when it ends in its upper 40 bits, in units of 2^20

@@ -16,6 +16,9 @@ const volatile __u64 cfg_name_key[2] __weak = {};
 __u32 cfg_loopback_allowed __weak = 0;
 /* The watch has ended in order: what it left behind refuses no more. User space. */
 __u32 cfg_let_go __weak = 0;
+/* Trusted resolvers. User space, which knows them when it is root no more: before Linux 5.19 it may
+ * write no map then, but this memory. */
+struct ln_abi_resolver cfg_resolvers[LN_ABI_RESOLVERS_MAX] __weak = {};
 /* The agent of the programs that outlive the watch. User space. */
 __u32 cfg_hold_agent __weak = 0;
 /* How many sockets were ever cut off. User space. */
@@ -56,15 +59,6 @@ struct {
 	__type(key, __u64);
 	__type(value, struct ln_abi_name_rule);
 } name_rules __weak SEC(".maps");
-
-/* Trusted resolvers → cookie of the network namespace in which they are, 0: any. User space. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, LN_ABI_RESOLVERS_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct ln_abi_resolver);
-	__type(value, __u64);
-} resolvers __weak SEC(".maps");
 
 /* Addresses that names permit, by the answers on their way to the agent. Written in kernel; user
  * space only takes away. Full: the least used goes, and the engine tells when a listed place was
@@ -208,15 +202,24 @@ __weak __noinline int name_word(const struct ln_abi_flow *dest, __u32 agent)
  * own network all addresses are its own. */
 static __always_inline bool is_resolver(const struct ln_abi_flow *dest)
 {
-	struct ln_abi_resolver key = {.family = dest->family, .port = dest->remote_port};
-	const __u64 *netns;
+	const __u32 *to = (const __u32 *)dest->remote;
 
 	if ((dest->proto != IPPROTO_TCP && dest->proto != IPPROTO_UDP) ||
 	    dest->flags & LN_ABI_FLOW_SAME_TREE)
 		return false;
-	__builtin_memcpy(key.addr, dest->remote, sizeof(key.addr));
-	netns = bpf_map_lookup_elem(&resolvers, &key);
-	return netns && (!*netns || !dest->netns || *netns == dest->netns);
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < LN_ABI_RESOLVERS_MAX; i++) {
+		const volatile struct ln_abi_resolver *r = &cfg_resolvers[i];
+		const volatile __u32 *addr = (const volatile __u32 *)r->addr;
+		/* One branch for all: the verifier checks what follows for each. */
+		__u32 differs = (r->family ^ dest->family) | (r->port ^ dest->remote_port) |
+				(addr[0] ^ to[0]) | (addr[1] ^ to[1]) | (addr[2] ^ to[2]) |
+				(addr[3] ^ to[3]);
+
+		if (!differs)
+			return !r->netns || !dest->netns || r->netns == dest->netns;
+	}
+	return false;
 }
 
 /* The groups that are asked for names on the link: mDNS (RFC 6762, 3) and LLMNR (RFC 4795, 2). */

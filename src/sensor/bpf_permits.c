@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 #include "base/clock.h"
 #include "base/table.h"
+#include "dns/config.h"
 #include "policy/permits.h"
 #include "linnet.skel.h"
 
@@ -20,8 +21,8 @@
 #define PIECES_MORE 1024
 #define RULES_MORE  16384
 
-#define MAPS               10
-#define MAPS_OF_USER_SPACE 8
+#define MAPS               9
+#define MAPS_OF_USER_SPACE 7
 #define HOLDS_MAX          6
 
 /* Maps of block mode: without it they are not made. */
@@ -33,7 +34,6 @@ static size_t maps_of(const struct ln_bpf *b, struct bpf_map *ret[MAPS])
 	ret[n++] = b->skel->maps.host_rules;
 	ret[n++] = b->skel->maps.net_rules;
 	ret[n++] = b->skel->maps.name_rules;
-	ret[n++] = b->skel->maps.resolvers;
 	ret[n++] = b->skel->maps.answered;
 	ret[n++] = b->skel->maps.granted;
 	ret[n++] = b->skel->maps.cuts;
@@ -291,23 +291,28 @@ void ln_bpf_permits_done(struct ln_bpf *b)
 	b->permits.pieces = NULL;
 }
 
+/* Whoever reads meanwhile finds none in a slot, or all of one. */
 void ln_bpf_trust(struct ln_sensor *s, const struct ln_endpoint *resolvers, size_t n,
 		  uint64_t netns)
 {
 	struct ln_bpf *b = (struct ln_bpf *)s;
-	struct ln_abi_resolver key;
-	int fd = bpf_map__fd(b->skel->maps.resolvers);
 
+	_Static_assert(LN_RESOLV_SERVERS_MAX <= LN_ABI_RESOLVERS_MAX, "room for all");
 	if (!b->permits.on)
 		return;
-	while (bpf_map_get_next_key(fd, NULL, &key) == 0 && bpf_map_delete_elem(fd, &key) == 0)
-		;
-	for (size_t i = 0; i < n; i++) {
-		key = (struct ln_abi_resolver){.family = resolvers[i].addr.family,
-					       .port = resolvers[i].port};
-		memcpy(key.addr, resolvers[i].addr.bytes, sizeof(key.addr));
-		b->permits.failed += bpf_map_update_elem(fd, &key, &netns, BPF_ANY) < 0;
+	for (size_t i = 0; i < LN_ABI_RESOLVERS_MAX; i++) {
+		struct ln_abi_resolver *to = &b->skel->bss->cfg_resolvers[i];
+
+		__atomic_store_n(&to->family, 0, __ATOMIC_SEQ_CST);
+		if (i >= n)
+			continue;
+		to->port = resolvers[i].port;
+		memcpy(to->addr, resolvers[i].addr.bytes, sizeof(to->addr));
+		to->netns = netns;
+		__atomic_store_n(&to->family, resolvers[i].addr.family, __ATOMIC_RELEASE);
 	}
+	if (n > LN_ABI_RESOLVERS_MAX)
+		b->permits.failed += n - LN_ABI_RESOLVERS_MAX;
 }
 
 /* The slot of the same set, else a free one, else the one that ends first. */
