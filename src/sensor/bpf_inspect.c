@@ -58,13 +58,10 @@ static int link_info(int link, struct bpf_link_info *ret)
 	return bpf_obj_get_info_by_fd(link, ret, &len) < 0 ? -errno : 0;
 }
 
-/* What the monitor may do when its privileges are gone: before Linux 5.19 the system call is closed
- * to it on most systems (kernel.unprivileged_bpf_disabled). */
-static int look_without_root(int link)
+int ln_bpf_without_root(int (*call)(int fd), int fd)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct all[_LINUX_CAPABILITY_U32S_3], none[LN_ARRAY_SIZE(all)];
-	struct bpf_link_info info;
 	int r;
 
 	if (syscall(SYS_capget, &head, all) < 0)
@@ -74,8 +71,15 @@ static int look_without_root(int link)
 		none[i].effective = 0;
 	if (syscall(SYS_capset, &head, none) < 0)
 		return -errno;
-	r = link_info(link, &info);
+	r = call(fd);
 	return syscall(SYS_capset, &head, all) < 0 ? -errno : r;
+}
+
+static int look_at(int link)
+{
+	struct bpf_link_info info;
+
+	return link_info(link, &info);
 }
 
 /* An event file of the cgroup: reading it tells when the cgroup is gone. The root has none, and
@@ -175,7 +179,7 @@ int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err)
 	r = ln_bpf_lsm_protect(b, err);
 	if (r < 0)
 		return r;
-	r = b->n_links ? look_without_root(b->links[0]) : 0;
+	r = b->n_links ? ln_bpf_without_root(look_at, b->links[0]) : 0;
 	b->inspect.blind = r < 0;
 	if (r < 0)
 		ln_bpf_add_fact(b, "self-inspection", false, false,

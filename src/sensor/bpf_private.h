@@ -48,7 +48,7 @@ struct ln_bpf_sweep {
 	uint64_t ready_ns;                  /* no asked one before */
 	unsigned asked;                     /* how many are wanted */
 	bool newcomers;                     /* somebody joined the tree alive */
-	bool broken;                        /* told */
+	bool broken;                        /* told, or a fact */
 	struct ln_abi_channel_event *found; /* owned */
 	size_t n_found, cap_found;
 	uint64_t untold;
@@ -228,6 +228,9 @@ void ln_bpf_let_go(struct ln_sensor *s);
 
 /* As root, when everything is tracked that will be: nobody writes the maps any more. */
 int ln_bpf_seal(struct ln_bpf *b, struct ln_error *err);
+/* What the call comes to when privileges are gone: before Linux 5.19 bpf(2) is closed then on most
+ * systems (kernel.unprivileged_bpf_disabled). */
+int ln_bpf_without_root(int (*call)(int fd), int fd);
 /* Before the load: what this kernel would refuse the whole object for. */
 void ln_bpf_compat_prepare(struct ln_bpf *b);
 /* bpf_names.c: what this kernel has, by name. */

@@ -85,6 +85,25 @@ static int protect(struct ln_bpf *b, uint32_t pid, struct ln_error *err)
 	return 0;
 }
 
+static int start_walk(int link)
+{
+	LN_AUTO_CLOSE int fd = bpf_iter_create(link);
+
+	return fd < 0 ? -errno : 0;
+}
+
+/* An iterator counts when the monitor can run it, which has no privileges then. */
+static struct bpf_link *keep_walk(struct ln_bpf *b, struct bpf_program *prog, const char *name,
+				  const char *without)
+{
+	struct bpf_link *link = bpf_program__attach_iter(prog, NULL);
+	int r = link ? ln_bpf_without_root(start_walk, bpf_link__fd(link)) : -ENOTSUP;
+
+	b->sweep.broken = b->sweep.broken || (link && r < 0);
+	ln_bpf_add_fact(b, name, r == 0, false, "%s", r == 0 ? "" : without);
+	return link;
+}
+
 int ln_bpf_sweep_open(struct ln_bpf *b, const struct ln_sensor_config *c, struct ln_error *err)
 {
 	struct ln_bpf_sweep *s = &b->sweep;
@@ -97,15 +116,11 @@ int ln_bpf_sweep_open(struct ln_bpf *b, const struct ln_sensor_config *c, struct
 		struct bpf_program *prog = *(struct bpf_program **)((char *)b->skel + walks[i].at);
 		struct bpf_link **link = (struct bpf_link **)((char *)s + walks[i].link);
 
-		*link = bpf_program__attach_iter(prog, NULL);
-		ln_bpf_add_fact(b, walks[i].name, *link, false, "%s",
-				*link ? "" : walks[i].without);
+		*link = keep_walk(b, prog, walks[i].name, walks[i].without);
 	}
-	if (c->progress) {
-		s->progress = bpf_program__attach_iter(b->skel->progs.on_progress, NULL);
-		ln_bpf_add_fact(b, "sweep of open flows", s->progress, false, "%s",
-				s->progress ? "" : "limits on bytes count a flow when it ends");
-	}
+	if (c->progress)
+		s->progress = keep_walk(b, b->skel->progs.on_progress, "sweep of open flows",
+					"limits on bytes count a flow when it ends");
 	r = protect(b, (uint32_t)getpid(), err);
 	return r < 0 ? r : protect(b, c->launcher, err);
 }
@@ -345,8 +360,7 @@ void ln_bpf_sweep_run(struct ln_bpf *b)
 		set_timer(s, s->ready_ns);
 	if (r < 0) {
 		s->broken = true;
-		tell_untold(b, "the walk over open descriptors failed: received ones are not seen",
-			    1);
+		tell_untold(b, "received sockets are not seen: the walk over them failed", 1);
 	}
 }
 
