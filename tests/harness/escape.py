@@ -77,8 +77,9 @@ class Outcome:
 class Run:
     """One technique, once."""
 
-    def __init__(self, technique, place, second, stack):
+    def __init__(self, technique, place, second, stack, blind):
         self.t = technique
+        self.blind = blind
         self.place, self.net = place, place.net
         self.stack = stack
         self.number = os.urandom(8).hex()
@@ -211,7 +212,8 @@ class Run:
 
     def act(self, watch):
         if self.t.kept:
-            watch.wait_alert(lambda a: a.title in self.t.titles)
+            if not self.blind:
+                watch.wait_alert(lambda a: a.title in self.t.titles)
             watch.process.stdin.write(b"\n")
             watch.process.stdin.flush()
         elif self.t.scene in ("connect", "datagram"):
@@ -257,13 +259,14 @@ class Run:
         return watch, first.lines
 
 
-def run(technique, place, second=None):
-    """Makes it happen; an AssertionError when the token does not arrive."""
+def run(technique, place, second=None, blind=False):
+    """Makes it happen; an AssertionError when the token does not arrive. `blind`: no alert will come
+    that could be waited for."""
     missing = probes.missing(technique.needs)
     if missing:
         return Outcome(technique, missing=missing)
     with ExitStack() as stack:
-        r = Run(technique, place, second, stack)
+        r = Run(technique, place, second, stack, blind)
         getattr(r, f"scene_{technique.scene}", lambda: None)()
         r.start_helper()
         watch, lines = r.start()

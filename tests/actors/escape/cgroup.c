@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -79,6 +80,10 @@ static void born(const char *token, char **arguments)
 
 static int bpf(int command, union bpf_attr *attr)
 {
+	/* Before Linux 5.11 what is loaded counts as locked memory. Later it may fail. */
+	const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+
+	setrlimit(RLIMIT_MEMLOCK, &none);
 	return (int)must(syscall(SYS_bpf, command, attr, sizeof(*attr)), "bpf");
 }
 
