@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The comparison with the peers as lines and as a table."""
+import textwrap
+
 from report import markdown_table
+
+COLUMNS = 120  # of prose
 
 HEADINGS = ["tool", "connect+close 1 / 4 proc., ×", "TCP round trip, ×", "TCP stream, ×",
             "short connections: destination / PID / command / name, %", "told after, paced p50 / p99, ms",
@@ -45,24 +49,29 @@ def line(tool):
     return "  ".join([f"{tool['name']:24}", *cells(tool)[1:]])
 
 
+def paragraph(text):
+    return textwrap.fill(text, COLUMNS, break_long_words=False, break_on_hyphens=False)
+
+
 def markdown(facts, tools):
     """Linnet first; bare only tells how long a child lives."""
     compared = sorted((t for t in tools if t["name"] != "bare"), key=lambda t: t["name"] != "linnet")
     lines = ["![Cost, what is told of short connections, and how soon, of linnet and of the others](peers.svg)",
-             "", f"{facts['date'][:10]}, commit {facts['commit']}, Linux {facts['kernel']}, {facts['cpus']} CPUs "
-             f"({facts['cpu']}), {facts['pairs']} pairs, load before {facts['load_before']:.2f}, "
-             f"{facts['took_s'] / 60:.1f} minutes. Raw runs: [peers.json](peers.json).", "",
+             "", paragraph(f"{facts['date'][:10]}, commit {facts['commit']}, Linux {facts['kernel']}, "
+                           f"{facts['cpus']} CPUs ({facts['cpu']}), {facts['pairs']} pairs, load before "
+                           f"{facts['load_before']:.2f}, {facts['took_s'] / 60:.1f} minutes. Raw runs: "
+                           "[peers.json](peers.json)."), "",
              *markdown_table(HEADINGS, map(cells, compared)), "",
              *markdown_table(["tool", "version", "a child lived, ms", "more", "what a person types"],
                              map(details, compared))]
     bare = next(t for t in tools if t["name"] == "bare")["children"]
-    lines += ["", f"Without a tool a child lived {bare['life_ms']} ms (median), {bare['short']} of {bare['of']} "
-                  "less than 5 ms."]
+    told = (f"Without a tool a child lived {bare['life_ms']} ms (median), {bare['short']} of {bare['of']} "
+            "less than 5 ms.")
     own = next((t["installed"] for t in tools if "installed" in t), None)
     if own:
-        lines[-1] += (f" `make install` of what was built took {own['install_s']:.2f} s, and from there to the "
-                      f"first alert it was {own['alert_s']:.2f} s.")
-    return "\n".join(lines)
+        told += (f" `make install` of what was built took {own['install_s']:.2f} s, and from there to the "
+                 f"first alert it was {own['alert_s']:.2f} s.")
+    return "\n".join([*lines, "", paragraph(told)])
 
 
 def details(tool):
