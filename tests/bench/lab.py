@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "harness"))
 
+from cgroups import cgroup2_mount  # noqa: E402
 from watch import monitor_of, status_of  # noqa: E402
 
 # A usual server takes each connection at once. A batching one never has to be woken, so that less
@@ -180,6 +181,14 @@ class Lab:
         said = self.bare(*arguments)
         run.end()
         return said
+
+    def beside_nothing(self, *arguments):
+        """What a workload says beside a program that does nothing where linnet's would be."""
+        floor, _ = self.start("floor", cgroup2_mount())
+        try:
+            return self.bare(*arguments)
+        finally:
+            self.stop(floor)
 
 
 def memory_kb(pid):

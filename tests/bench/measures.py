@@ -78,6 +78,13 @@ def other_calls(lab, sizes):
                      lambda a=arguments: lab.watched(*a), **limit)
         yield paired(f"{name}, untracked", sizes, lambda a=arguments: lab.bare(*a),
                      lambda a=arguments: lab.beside(*a), bar=("<=", 1.02))
+        if arguments[0] == "udp":
+            yield paired("the same beside an empty program there", sizes,
+                         lambda a=arguments: lab.bare(*a),
+                         lambda a=arguments: lab.beside_nothing(*a))
+            yield paired("untracked, against the empty program", sizes,
+                         lambda a=arguments: lab.beside_nothing(*a),
+                         lambda a=arguments: lab.beside(*a), bar=("<=", 1.02))
 
 
 def requests(lab, sizes):
