@@ -291,8 +291,7 @@ void ln_explain_add_rule(struct ln_buf *out, const char *indent, const char *des
 	ln_buf_addf(out, "%s- destination: \"%s\"\n%s  port: %u\n%s  protocol: \"", indent,
 		    destination, indent, port, indent);
 	ln_describe_proto(out, proto);
-	ln_buf_addf(out, "\"\n%s  purpose: \"%s\"\n", indent,
-		    purpose ? purpose : "TODO: what for?");
+	ln_buf_addf(out, "\"\n%s  purpose: \"%s\"\n", indent, purpose ? purpose : LN_PURPOSE_MARK);
 }
 
 static bool is_known_before(const struct explain *x, size_t i)

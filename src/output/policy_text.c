@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
+#include "policy/policy.h"
 
 const struct ln_list_style ln_list_style_default = {
     .indent = 2,
@@ -82,7 +83,7 @@ static void add_purpose(struct ln_buf *out, const struct ln_proposal *p, char qu
 {
 	struct ln_buf text = {0};
 
-	ln_buf_adds(&text, "TODO: what for? ");
+	ln_buf_adds(&text, LN_PURPOSE_MARK " ");
 	add_known(&text, p);
 	add_quoted(out, ln_buf_text(&text), quote == 0 ? '"' : quote);
 	ln_buf_done(&text);
@@ -186,7 +187,7 @@ void ln_policy_text_rule(struct ln_buf *out, const struct ln_proposal *p,
 	ln_buf_addf(out, "%*s-%*s", (int)style->indent, "", (int)LN_MAX(style->offset, 2u) - 1, "");
 	if (p->list == LN_RULE_DYNAMIC) {
 		ln_policy_text_item(out, p, style);
-		ln_buf_adds(out, " # TODO: what for? ");
+		ln_buf_adds(out, " # " LN_PURPOSE_MARK " ");
 		struct ln_buf known = {0};
 		add_known(&known, p);
 		add_plain_text(out, ln_buf_text(&known));

@@ -18,6 +18,10 @@ enum ln_rule_kind {
 	LN_RULE_INBOUND, /* expected_inbound */
 	LN_RULE_COUNT,
 };
+
+/* A purpose that somebody has still to say; its first word is enough. */
+#define LN_PURPOSE_MARK "TODO: what for?"
+
 /* An address is a network of /32 or /128. */
 enum ln_dest_kind { LN_DEST_NAME, LN_DEST_SUFFIX, LN_DEST_NET, LN_DEST_PATH };
 

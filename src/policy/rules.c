@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The items of the lists of rules. */
+#include <ctype.h>
 #include <string.h>
 #include "loader.h"
 #include "pattern.h"
 #include "when.h"
 
 #define PURPOSE_MAX 1024
+
+/* Whether it stands there only until somebody says what for. */
+static bool is_mark(const char *purpose, size_t len)
+{
+	size_t word = strcspn(LN_PURPOSE_MARK, ":");
+
+	return len >= word && memcmp(purpose, LN_PURPOSE_MARK, word) == 0 &&
+	       (len == word || !isalnum((unsigned char)purpose[word]));
+}
 
 static bool read_purpose(struct ln_loader *l, const struct ln_yaml_node *map,
 			 const struct ln_yaml_node *value, struct ln_draft *d)
@@ -15,6 +25,7 @@ static bool read_purpose(struct ln_loader *l, const struct ln_yaml_node *map,
 	    [LN_RULE_UNIX] = "socket",          [LN_RULE_INBOUND] = "port",
 	};
 	_Static_assert(LN_ARRAY_SIZE(need) == LN_RULE_COUNT, "a word for each kind");
+	bool wanted = l->report.strict && !map->cut && d->kind != LN_RULE_DENY;
 	size_t len = 0;
 
 	if (value && !ln_loader_text(l, value, "purpose", PURPOSE_MAX, false, &len))
@@ -22,15 +33,15 @@ static bool read_purpose(struct ln_loader *l, const struct ln_yaml_node *map,
 	if (len > 0) {
 		d->purpose = value;
 		d->purpose_len = len;
-	} else if (l->report.strict && !map->cut && d->kind != LN_RULE_DENY) {
-		ln_report_error(&l->report, value ? value->at : map->at,
-				"\"purpose\" is missing; say what the agent needs this %s for%s "
-				"(strict mode)",
-				need[d->kind],
-				map->kind == LN_YAML_MAP ? "" : ", as {path: …, purpose: …}");
-		return false;
+		wanted = wanted && is_mark(value->text, len);
 	}
-	return true;
+	if (!wanted)
+		return true;
+	ln_report_error(&l->report, value ? value->at : map->at,
+			"\"purpose\" is %s; say what the agent needs this %s for%s (strict mode)",
+			len > 0 ? "still \"" LN_PURPOSE_MARK "\"" : "missing", need[d->kind],
+			map->kind == LN_YAML_MAP ? "" : ", as {path: …, purpose: …}");
+	return false;
 }
 
 static bool read_expiry(struct ln_loader *l, const struct ln_field *f, struct ln_draft *d)

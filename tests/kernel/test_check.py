@@ -73,6 +73,14 @@ def test_strict_wants_purposes(tmp_path):
     assert "purpose" in strict.stdout + strict.stderr
 
 
+def test_strict_wants_more_than_the_mark_of_learn(tmp_path):
+    text = WEATHER_ONLY.replace("purpose: test", 'purpose: "TODO: what for? seen 1 time"')
+    assert check(tmp_path, text).returncode == 0
+    strict = check(tmp_path, text, options=["--strict"])
+    assert strict.returncode == 1
+    assert 'policy-0.yaml:6:14: "purpose" is still "TODO: what for?"' in strict.stdout
+
+
 def test_json_is_one_object_a_line(tmp_path):
     done = check(tmp_path, "nonsense: 1\n", options=["--json"])
     assert done.returncode == 1

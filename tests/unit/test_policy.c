@@ -253,6 +253,13 @@ static void strict_mode(void **state)
 	static const char silent[] = HEAD RULE;
 	static const char blank[] =
 	    HEAD "  - {destination: a.example, port: 1, protocol: TCP, purpose: ' '}\n";
+	/* As `linnet learn` writes it, and its first word alone. */
+	static const char marked[] =
+	    HEAD "  - {destination: a.example, port: 1, protocol: TCP, purpose: '" LN_PURPOSE_MARK
+		 " seen 1 time'}\n"
+		 "  - {destination: b.example, port: 1, protocol: TCP, purpose: 'TO"
+		 "DO'}\n"
+		 "  - {destination: c.example, port: 1, protocol: TCP, purpose: 'TODOs'}\n";
 	static const char local[] =
 	    HEAD "  - {destination: a.example, port: 1, protocol: TCP, purpose: x}\n"
 		 "expected_unix:\n  - /run/x\n  - {path: /run/y}\n"
@@ -271,6 +278,13 @@ static void strict_mode(void **state)
 			    "for (strict mode)\n"
 			    "f:8:5: \"purpose\" is missing; say what the agent needs this port "
 			    "for (strict mode)\n");
+	p = good(marked, false);
+	ln_policy_free(&p);
+	assert_string_equal(messages(marked, strlen(marked), true, &out),
+			    "f:3:63: \"purpose\" is still \"" LN_PURPOSE_MARK "\"; say what the "
+			    "agent needs this destination for (strict mode)\n"
+			    "f:4:63: \"purpose\" is still \"" LN_PURPOSE_MARK "\"; say what the "
+			    "agent needs this destination for (strict mode)\n");
 	p = good(silent, false);
 	assert_null(ln_policy_rule(p, 0)->purpose);
 	ln_policy_free(&p);
