@@ -6,9 +6,9 @@
 #define DEFAULT_MAX (1u << 20)
 #define FIRST_CAP   128
 
-/* Room for `extra` bytes and a NUL. Once failed a buffer takes nothing more, so that what it
- * holds is always the beginning of the text and never a text with a hole. */
-static bool reserve(struct ln_buf *b, size_t extra)
+/* Once failed a buffer takes nothing more, so that what it holds is always the beginning of the
+ * text and never a text with a hole. */
+bool ln_buf_reserve(struct ln_buf *b, size_t extra)
 {
 	size_t max = b->max > 0 ? b->max : DEFAULT_MAX;
 	size_t need, cap;
@@ -49,7 +49,7 @@ void ln_buf_reset(struct ln_buf *b)
 
 void ln_buf_add(struct ln_buf *b, const void *bytes, size_t len)
 {
-	if (len == 0 || !reserve(b, len))
+	if (len == 0 || !ln_buf_reserve(b, len))
 		return;
 	memcpy(b->data + b->len, bytes, len);
 	b->len += len;
@@ -62,7 +62,7 @@ void ln_buf_adds(struct ln_buf *b, const char *text)
 
 void ln_buf_addc(struct ln_buf *b, char c)
 {
-	if (!reserve(b, 1))
+	if (!ln_buf_reserve(b, 1))
 		return;
 	b->data[b->len++] = c;
 }
@@ -80,7 +80,7 @@ void ln_buf_addf(struct ln_buf *b, const char *format, ...)
 		b->failed = true;
 		return;
 	}
-	if (!reserve(b, (size_t)n))
+	if (!ln_buf_reserve(b, (size_t)n))
 		return;
 	if ((size_t)n >= room) {
 		va_start(args, format);

@@ -20,6 +20,8 @@ struct ln_buf {
 
 void ln_buf_done(struct ln_buf *b);
 void ln_buf_reset(struct ln_buf *b); /* keeps the memory */
+/* Room for so many bytes more: what is added within them cannot fail. */
+bool ln_buf_reserve(struct ln_buf *b, size_t extra);
 void ln_buf_add(struct ln_buf *b, const void *bytes, size_t len);
 void ln_buf_adds(struct ln_buf *b, const char *text);
 void ln_buf_addc(struct ln_buf *b, char c);

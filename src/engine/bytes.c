@@ -14,6 +14,7 @@ struct ln_reading {
 	struct ln_sniff *sniff; /* owned */
 	size_t bytes;           /* that it may hold */
 	bool claimed;           /* it has said something: what may still come is more of the same */
+	bool no_memory;         /* something of it is not read, which has been told */
 	struct ln_target relayed;
 	UT_hash_handle hh;
 };
@@ -104,6 +105,7 @@ void ln_bytes_take(struct ln_engine *e, const struct ln_event *ev)
 {
 	struct ln_reading *r = find(e, ev->bytes.flow.id);
 	struct context in = {.e = e, .ev = ev};
+	bool more;
 
 	if (!is_wanted(e, ev, r))
 		return;
@@ -116,9 +118,13 @@ void ln_bytes_take(struct ln_engine *e, const struct ln_event *ev)
 	in.reading = r;
 	r->bytes += ev->bytes.len;
 	e->reading_bytes += ev->bytes.len;
-	if (!ln_sniff_put(r->sniff, ev->bytes.offset, ev->bytes.bytes, ev->bytes.len, on_claim,
-			  &in) ||
-	    ev->bytes.cut) {
+	more =
+	    ln_sniff_put(r->sniff, ev->bytes.offset, ev->bytes.bytes, ev->bytes.len, on_claim, &in);
+	if (!r->no_memory && ln_sniff_no_memory(r->sniff)) {
+		r->no_memory = true;
+		ln_losses_no_memory(e, ev->agent);
+	}
+	if (!more || ev->bytes.cut) {
 		end(e, r);
 		return;
 	}

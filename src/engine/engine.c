@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PROCESSES_MAX 65536
+#define TEXT_BYTES    4096 /* more than the words of any finding */
 
 static int copy_config(struct ln_engine *e, const struct ln_engine_config *config)
 {
@@ -16,9 +17,9 @@ static int copy_config(struct ln_engine *e, const struct ln_engine_config *confi
 	e->agent_name = strdup(agent_name ? agent_name : "");
 	e->search = calloc(config->n_search + 1, sizeof(*e->search));
 	e->rule_hits = calloc(ln_policy_rules(config->policy) + 1, sizeof(*e->rule_hits));
-	if (!e->agent_name || !e->search || !e->rule_hits ||
-	    ln_engine_copy_resolvers(e, config->resolvers, config->n_resolvers) < 0 ||
-	    ln_limits_set_policy(e, config->policy) < 0)
+	e->limit_states = ln_limits_new(config->policy);
+	if (!e->agent_name || !e->search || !e->rule_hits || !e->limit_states ||
+	    ln_engine_copy_resolvers(e, config->resolvers, config->n_resolvers) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->n_search; i++)
 		memcpy(e->search[e->n_search++], config->search[i], LN_NAME_MAX);
@@ -38,6 +39,13 @@ static int copy_config(struct ln_engine *e, const struct ln_engine_config *confi
 	return 0;
 }
 
+/* An alert needs its words also when no memory is left. */
+static bool reserve_texts(struct ln_engine *e)
+{
+	return ln_buf_reserve(&e->reason, TEXT_BYTES) && ln_buf_reserve(&e->hint, TEXT_BYTES) &&
+	       ln_buf_reserve(&e->subject, TEXT_BYTES) && ln_buf_reserve(&e->same, TEXT_BYTES);
+}
+
 int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret)
 {
 	struct ln_engine *e = calloc(1, sizeof(*e));
@@ -50,8 +58,8 @@ int ln_engine_new(const struct ln_engine_config *config, struct ln_engine **ret)
 	e->aliases = ln_aliases_new(LN_ALIASES_MAX, ln_policy_grace_ns(config->policy));
 	e->cgroups = ln_cgroups_new(LN_CGROUPS_MAX);
 	e->holds = ln_holds_new(config);
-	if (copy_config(e, config) < 0 || !e->tree || !e->names || !e->aliases || !e->cgroups ||
-	    !e->holds) {
+	if (copy_config(e, config) < 0 || !reserve_texts(e) || !e->tree || !e->names ||
+	    !e->aliases || !e->cgroups || !e->holds) {
 		ln_engine_free(&e);
 		return -ENOMEM;
 	}

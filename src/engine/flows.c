@@ -36,6 +36,16 @@ static struct ln_open_flow *find(const struct ln_engine *e, uint64_t id)
 	return open;
 }
 
+static void set_name(struct ln_engine *e, struct ln_open_flow *open, const char *name)
+{
+	char *copy = name ? strdup(name) : NULL;
+
+	if (name && !copy)
+		ln_losses_no_memory(e, open->agent);
+	free(open->rule_name);
+	open->rule_name = copy;
+}
+
 /* Without memory the flow is judged again when it closes. */
 static void remember(struct ln_engine *e, const struct ln_event *ev, const struct ln_judgement *j)
 {
@@ -50,8 +60,10 @@ static void remember(struct ln_engine *e, const struct ln_event *ev, const struc
 		ln_losses_add(e, ev->agent, "too many open flows: one was forgotten", 1);
 	}
 	open = calloc(1, sizeof(*open));
-	if (!open)
+	if (!open) {
+		ln_losses_no_memory(e, ev->agent);
 		return;
+	}
 	open->id = id;
 	open->verdict = j->verdict;
 	open->stale = j->stale;
@@ -61,10 +73,10 @@ static void remember(struct ln_engine *e, const struct ln_event *ev, const struc
 	open->agent = ev->agent;
 	open->pid = ev->pid;
 	open->tid = ev->tid;
-	if (j->match.name)
-		open->rule_name = strdup(j->match.name);
+	set_name(e, open, j->match.name);
 	HASH_ADD(hh, e->open_flows, id, sizeof(open->id), open);
 	if (!open->hh.tbl) {
+		ln_losses_no_memory(e, ev->agent);
 		free(open->rule_name);
 		free(open);
 	}
@@ -307,7 +319,6 @@ static void judge_anew(struct ln_engine *e, struct ln_open_flow *open, struct ln
 	struct ln_finding f =
 	    ln_engine_timed_finding(e, LN_FINDING_VERDICT, open->agent, open->pid);
 	struct ln_judgement j;
-	char *name;
 
 	ln_judge_open_flow(e, open->agent, &open->flow, open->rule_name, &j);
 	f.event_kind = LN_EVENT_FLOW_OPEN;
@@ -326,9 +337,7 @@ static void judge_anew(struct ln_engine *e, struct ln_open_flow *open, struct ln
 	open->stale = j.stale;
 	open->rule = j.match.rule;
 	open->expired = j.match.expired;
-	name = j.match.name ? strdup(j.match.name) : NULL;
-	free(open->rule_name);
-	open->rule_name = name;
+	set_name(e, open, j.match.name);
 }
 
 void ln_flows_judge_anew(struct ln_engine *e, struct ln_policy_news *news)

@@ -17,6 +17,8 @@
 #include "candidates.h"
 #include "policy/pattern.h"
 
+#define WORDS_BYTES (LN_NAME_MAX + 64)
+
 struct held_event {
 	struct held_event *next;
 	struct ln_event ev;
@@ -69,22 +71,16 @@ struct ln_holds *ln_holds_new(const struct ln_engine_config *config)
 	h->attached = config->attached;
 	h->dns_unseen = config->dns_unseen;
 	h->monitored = config->monitored;
-	if (h->ask && ln_candidates_init(&h->candidates, config->policy) < 0)
+	if (ln_candidates_init(&h->candidates, config->policy) < 0 ||
+	    !ln_buf_reserve(&h->words, WORDS_BYTES))
 		ln_holds_free(&h);
 	return h;
 }
 
-int ln_holds_set_policy(struct ln_engine *e, const struct ln_policy *policy)
+void ln_holds_set_candidates(struct ln_engine *e, const struct ln_candidates *c)
 {
-	struct ln_candidates candidates = {0};
-
-	if (!e->holds->ask)
-		return 0;
-	if (ln_candidates_init(&candidates, policy) < 0)
-		return -ENOMEM;
 	ln_candidates_done(&e->holds->candidates);
-	e->holds->candidates = candidates;
-	return 0;
+	e->holds->candidates = *c;
 }
 
 static void free_hold(struct ln_hold *hold)
@@ -258,7 +254,7 @@ static size_t payload_of(const struct ln_event *ev, const uint8_t **ret)
 	return ev->kind == LN_EVENT_BYTES ? ev->bytes.len : 0;
 }
 
-static bool append(struct ln_hold *hold, const struct ln_event *ev)
+static bool append(struct ln_engine *e, struct ln_hold *hold, const struct ln_event *ev)
 {
 	const uint8_t *bytes;
 	size_t len = payload_of(ev, &bytes);
@@ -267,8 +263,10 @@ static bool append(struct ln_hold *hold, const struct ln_event *ev)
 	if (hold->n_events == LN_HOLD_EVENTS_MAX || hold->n_bytes + len > LN_HOLD_BYTES_MAX)
 		return false;
 	one = calloc(1, sizeof(*one) + len);
-	if (!one)
+	if (!one) {
+		ln_losses_no_memory(e, ev->agent);
 		return false;
+	}
 	one->ev = *ev;
 	if (len > 0)
 		memcpy(one->bytes, bytes, len);
@@ -306,11 +304,13 @@ bool ln_holds_take(struct ln_engine *e, const struct ln_event *ev)
 	if (!is_worth(e, ev))
 		return false;
 	hold = calloc(1, sizeof(*hold));
-	if (!hold)
+	if (!hold) {
+		ln_losses_no_memory(e, ev->agent);
 		return false;
+	}
 	hold->since_ns = e->now_ns;
 	hold->end = &hold->events;
-	if (!append(hold, ev) || (!ask(e, hold) && !(h->monitored && h->off_wire))) {
+	if (!append(e, hold, ev) || (!ask(e, hold) && !(h->monitored && h->off_wire))) {
 		free_hold(hold);
 		return false;
 	}
@@ -400,7 +400,7 @@ bool ln_holds_keep(struct ln_engine *e, const struct ln_event *ev)
 	}
 	if (!hold)
 		return false;
-	if (append(hold, ev))
+	if (append(e, hold, ev))
 		return true;
 	tell(e, hold, outcome_of(hold));
 	return false;

@@ -180,12 +180,13 @@ bool ln_engine_lists_resolver(const struct ln_engine *e, const struct ln_endpoin
 void ln_engine_take(struct ln_engine *e, const struct ln_event *ev);
 
 /* holds.c: see there. */
+struct ln_candidates;
 struct ln_holds *ln_holds_new(const struct ln_engine_config *config);
 void ln_holds_free(struct ln_holds **h);
 /* Whether a flow that is unexpected is held; else it is to be told now. */
 bool ln_holds_take(struct ln_engine *e, const struct ln_event *ev);
-/* Another policy, whose names may be asked for. -ENOMEM: the old one stays. */
-int ln_holds_set_policy(struct ln_engine *e, const struct ln_policy *policy);
+/* Of another policy. Takes what *c owns. */
+void ln_holds_set_candidates(struct ln_engine *e, const struct ln_candidates *c);
 /* Whether the event waits behind a flow that is held, because it must not overtake it. */
 bool ln_holds_keep(struct ln_engine *e, const struct ln_event *ev);
 /* The flow that is being told was held: sets held_ns and held. */
@@ -246,8 +247,8 @@ enum ln_action ln_actions_plan(const struct ln_engine *e, const struct ln_findin
 void ln_actions_take(struct ln_engine *e, struct ln_finding *f);
 
 /* limits.c */
-/* What was counted so far is for the old limits: it begins anew. -ENOMEM: the old ones stay. */
-int ln_limits_set_policy(struct ln_engine *e, const struct ln_policy *policy);
+/* For the limits of a policy, of which nothing is counted yet. NULL: no memory. */
+struct ln_limit_state *ln_limits_new(const struct ln_policy *policy);
 /* A flow has opened; e->found has its names. `permitted_as`: NULL by address, or not. */
 void ln_limits_open(struct ln_engine *e, const struct ln_event *ev, enum ln_verdict verdict,
 		    const char *permitted_as);
@@ -385,6 +386,8 @@ uint64_t ln_folds_deadline(const struct ln_engine *e);
 
 /* losses.c */
 void ln_losses_add(struct ln_engine *e, uint32_t agent, const char *reason, uint64_t count);
+/* Something that was seen could not be kept: what follows is told less well. Needs no memory. */
+void ln_losses_no_memory(struct ln_engine *e, uint32_t agent);
 void ln_losses_advance(struct ln_engine *e);
 void ln_losses_finish(struct ln_engine *e);
 uint64_t ln_losses_deadline(const struct ln_engine *e);

@@ -7,7 +7,6 @@
  */
 #include "internal.h"
 
-#include <errno.h>
 #include <string.h>
 #include "base/table.h"
 
@@ -60,17 +59,11 @@ void ln_limits_done(struct ln_engine *e)
 	e->limit_states = NULL;
 }
 
-int ln_limits_set_policy(struct ln_engine *e, const struct ln_policy *policy)
+struct ln_limit_state *ln_limits_new(const struct ln_policy *policy)
 {
 	const struct ln_limit *limits;
-	size_t n = ln_policy_limits(policy, &limits);
-	struct ln_limit_state *states = calloc(n + 1, sizeof(*states));
 
-	if (!states)
-		return -ENOMEM;
-	free(e->limit_states);
-	e->limit_states = states;
-	return 0;
+	return calloc(ln_policy_limits(policy, &limits) + 1, sizeof(struct ln_limit_state));
 }
 
 /* Names that lead to the place of this flow, that by which it is permitted first. */

@@ -45,6 +45,12 @@ void ln_losses_add(struct ln_engine *e, uint32_t agent, const char *reason, uint
 		tell(e, loss);
 }
 
+void ln_losses_no_memory(struct ln_engine *e, uint32_t agent)
+{
+	e->sum.tables_full++;
+	ln_losses_add(e, agent, "out of memory: something that was seen could not be kept", 1);
+}
+
 void ln_losses_advance(struct ln_engine *e)
 {
 	for (size_t i = 0; i < e->n_losses; i++) {

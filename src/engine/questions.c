@@ -49,6 +49,7 @@ static void retire(struct ln_engine *e, struct ln_question *q)
 	q->until_ns = e->now_ns + LN_QUESTION_PAST_NS;
 	HASH_ADD(hh, e->past_questions, key, q->key_len, q);
 	if (!q->hh.tbl) {
+		ln_losses_no_memory(e, q->key.agent);
 		ln_questions_doubt(e, q->asked_ns);
 		free(q);
 	}
@@ -113,8 +114,10 @@ static void remember(struct ln_engine *e, const struct ln_event *ev, const struc
 		e->sum.tables_full++;
 		ln_losses_add(e, ev->agent, "too many DNS questions at once: one was forgotten", 1);
 	}
-	if (!add(e, ev, flow, msg))
+	if (!add(e, ev, flow, msg)) {
+		ln_losses_no_memory(e, ev->agent);
 		ln_questions_doubt(e, e->now_ns);
+	}
 }
 
 /* NULL: a question of one name. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/table.h"
+#include "candidates.h"
 
 int ln_engine_copy_resolvers(struct ln_engine *e, const struct ln_endpoint *resolvers, size_t n)
 {
@@ -44,7 +45,7 @@ static void put_key(struct ln_buf *out, const struct ln_rule *rule)
 		    ln_rule_ports_text(rule, ports, sizeof(ports)), rule->text);
 }
 
-static struct used_rule *collect_used(const struct ln_engine *e, struct ln_buf *key)
+static struct used_rule *collect_used(struct ln_engine *e, struct ln_buf *key)
 {
 	struct used_rule *table = NULL, *u;
 
@@ -52,22 +53,22 @@ static struct used_rule *collect_used(const struct ln_engine *e, struct ln_buf *
 		if (e->rule_hits[i] == 0)
 			continue;
 		put_key(key, ln_policy_rule(e->policy, i));
-		u = calloc(1, sizeof(*u) + key->len + 1);
-		if (!u || key->failed) {
-			free(u);
-			continue;
+		u = key->failed ? NULL : calloc(1, sizeof(*u) + key->len + 1);
+		if (u) {
+			u->hits = e->rule_hits[i];
+			memcpy(u->key, ln_buf_text(key), key->len + 1);
+			HASH_ADD_KEYPTR(hh, table, u->key, key->len, u);
 		}
-		u->hits = e->rule_hits[i];
-		memcpy(u->key, ln_buf_text(key), key->len + 1);
-		HASH_ADD_KEYPTR(hh, table, u->key, key->len, u);
-		if (!u->hh.tbl)
+		if (!u || !u->hh.tbl) {
 			free(u);
+			ln_losses_no_memory(e, e->agent);
+		}
 	}
 	return table;
 }
 
 /* Without memory some counts begin anew, no more. */
-static void carry_hits(const struct ln_engine *e, const struct ln_policy *policy, uint64_t *hits)
+static void carry_hits(struct ln_engine *e, const struct ln_policy *policy, uint64_t *hits)
 {
 	struct ln_buf key = {0};
 	struct used_rule *table = collect_used(e, &key), *u, *next;
@@ -100,16 +101,24 @@ int ln_engine_take_policy(struct ln_engine *e, const struct ln_policy *policy,
 {
 	size_t n_rules = ln_policy_rules(policy);
 	uint64_t *hits = calloc(n_rules + 1, sizeof(*hits));
+	struct ln_limit_state *limits = ln_limits_new(policy);
+	struct ln_candidates candidates = {0};
 	struct ln_policy_news news = {.file = ln_policy_file(policy), .n_rules = n_rules};
 
-	if (!hits || ln_holds_set_policy(e, policy) < 0 || ln_limits_set_policy(e, policy) < 0 ||
+	/* The old one stays whole until nothing can fail any more: the last step is all or none. */
+	if (!hits || !limits || ln_candidates_init(&candidates, policy) < 0 ||
 	    ln_engine_copy_resolvers(e, resolvers, n_resolvers) < 0) {
 		free(hits);
+		free(limits);
+		ln_candidates_done(&candidates);
 		return -ENOMEM;
 	}
 	carry_hits(e, policy, hits);
 	free(e->rule_hits);
 	e->rule_hits = hits;
+	free(e->limit_states);
+	e->limit_states = limits;
+	ln_holds_set_candidates(e, &candidates);
 	e->policy = policy;
 	e->reason_rule = NULL;
 	ln_names_set(e->names, LN_NAMES_MAX + n_rules, ln_policy_grace_ns(policy));

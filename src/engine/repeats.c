@@ -114,21 +114,23 @@ static void forget(struct ln_engine *e, struct ln_told *t)
 }
 
 /* Most reasons are the same each time; without memory the one before stays. */
-static void note_reason(struct ln_told *t, const char *reason)
+static void note_reason(struct ln_engine *e, struct ln_told *t, const char *reason)
 {
 	char *copy;
 
 	if (!reason || (t->reason && strcmp(t->reason, reason) == 0))
 		return;
 	copy = strdup(reason);
-	if (!copy)
+	if (!copy) {
+		ln_losses_no_memory(e, t->agent);
 		return;
+	}
 	free(t->reason);
 	t->reason = copy;
 }
 
 /* What every new one says of itself. */
-static void note(const struct ln_engine *e, struct ln_told *t, const struct ln_finding *f)
+static void note(struct ln_engine *e, struct ln_told *t, const struct ln_finding *f)
 {
 	if (f->flow)
 		t->flow = *f->flow;
@@ -137,10 +139,30 @@ static void note(const struct ln_engine *e, struct ln_told *t, const struct ln_f
 	t->tid = f->tid;
 	t->qtype = f->qtype;
 	t->title = f->title;
-	note_reason(t, f->reason);
+	note_reason(e, t, f->reason);
 	t->action = ln_actions_plan(e, f, &t->action_why);
-	if (!t->subject && f->subject)
-		t->subject = strdup(f->subject);
+	if (t->subject || !f->subject)
+		return;
+	t->subject = strdup(f->subject);
+	if (!t->subject)
+		ln_losses_no_memory(e, t->agent);
+}
+
+/* NULL: no memory. */
+static struct ln_told *add(struct ln_engine *e, const struct ln_same_key *key, size_t len)
+{
+	struct ln_told *t = calloc(1, sizeof(*t) + len);
+
+	if (!t)
+		return NULL;
+	t->period_ns = e->repeat_every_ns;
+	t->word_ns = e->now_ns;
+	t->key_len = len;
+	memcpy(t->key, key, len);
+	HASH_ADD(hh, e->told, key, len, t);
+	if (!t->hh.tbl)
+		free(LN_TAKE_PTR(t));
+	return t;
 }
 
 /* The entry of this violation, as the busiest; *ret_new says whether it had to be made. NULL: no
@@ -161,16 +183,9 @@ static struct ln_told *need(struct ln_engine *e, enum ln_same_kind kind, const s
 			forget(e, e->told_by_use);
 			e->sum.tables_full++;
 		}
-		t = calloc(1, sizeof(*t) + len);
-		if (!t)
-			return NULL;
-		t->period_ns = e->repeat_every_ns;
-		t->word_ns = e->now_ns;
-		t->key_len = len;
-		memcpy(t->key, &key, len);
-		HASH_ADD(hh, e->told, key, len, t);
-		if (!t->hh.tbl) {
-			free(t);
+		t = add(e, &key, len);
+		if (!t) {
+			ln_losses_no_memory(e, f->agent);
 			return NULL;
 		}
 	}
@@ -189,9 +204,11 @@ static void count(struct ln_engine *e, struct ln_told *t, uint64_t n)
 	if (e->now_ns - t->word_ns > 2 * t->period_ns)
 		t->period_ns = e->repeat_every_ns;
 	t->due.key = e->now_ns + t->period_ns;
-	if (ln_heap_reserve(&e->told_due) < 0)
-		return; /* without memory it is told when it is forgotten, at the latest at the end
-			 */
+	if (ln_heap_reserve(&e->told_due) < 0) {
+		/* It is told when it is forgotten, at the latest at the end. */
+		ln_losses_no_memory(e, t->agent);
+		return;
+	}
 	ln_heap_push(&e->told_due, &t->due);
 	t->armed = true;
 }

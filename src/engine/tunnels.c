@@ -121,8 +121,12 @@ static bool add_name(struct ln_engine *e, struct ln_tunnel *t, const char *name)
 
 	if (t->n_slots > 0 && *find_slot(t->names, t->n_slots, hash) != 0)
 		return false;
-	if (t->group.names >= LN_TUNNEL_NAMES_MAX || e->tunnel_names >= LN_TUNNEL_NAMES_ALL ||
-	    (2 * (t->group.names + 1) > t->n_slots && !grow(t))) {
+	if (t->group.names >= LN_TUNNEL_NAMES_MAX || e->tunnel_names >= LN_TUNNEL_NAMES_ALL) {
+		t->group.more = true;
+		return true;
+	}
+	if (2 * (t->group.names + 1) > t->n_slots && !grow(t)) {
+		ln_losses_no_memory(e, t->key.agent);
 		t->group.more = true;
 		return true;
 	}
@@ -159,8 +163,10 @@ const struct ln_name_group *ln_tunnels_question(struct ln_engine *e, uint32_t ag
 {
 	struct ln_tunnel *t = need(e, agent, msg->qname);
 
-	if (!t)
+	if (!t) {
+		ln_losses_no_memory(e, agent);
 		return NULL;
+	}
 	t->group.questions++;
 	if (add_name(e, t, msg->qname))
 		t->group.label_bytes += label_bytes(msg->qname, t->key.domain);

@@ -55,7 +55,7 @@ static void on_finding(struct ln_sink *s, const struct ln_finding *f)
 		ln_alert_notice(&c->alert, f);
 	else
 		ln_alert_add(&c->alert, f);
-	if (c->alert.text.len > 0)
+	if (c->alert.text.len > 0 || c->alert.text.failed)
 		end(c);
 }
 

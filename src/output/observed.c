@@ -48,6 +48,7 @@ struct ln_observations {
 	uint64_t over[LN_OBSERVED_KINDS];
 	uint8_t *used; /* owned; by rule id */
 	size_t n_used;
+	bool used_unknown; /* without memory all of them count as used: none is called needless */
 	uint64_t last_wall_ns;
 	struct ln_redact redact;
 };
@@ -93,8 +94,10 @@ static void note_rule(struct ln_observations *o, const struct ln_rule *rule)
 		size_t size = LN_MAX(need, 2 * o->n_used);
 		uint8_t *used = realloc(o->used, size);
 
-		if (!used)
+		if (!used) {
+			o->used_unknown = true;
 			return;
+		}
 		memset(used + o->n_used, 0, size - o->n_used);
 		o->used = used;
 		o->n_used = size;
@@ -104,7 +107,7 @@ static void note_rule(struct ln_observations *o, const struct ln_rule *rule)
 
 bool ln_observations_rule_used(const struct ln_observations *o, uint32_t rule_id)
 {
-	return rule_id < o->n_used && o->used[rule_id];
+	return o->used_unknown || (rule_id < o->n_used && o->used[rule_id]);
 }
 
 /* Printable ASCII, so that it can stand anywhere; cut at the end. */
@@ -262,14 +265,16 @@ static void remember_flow(struct ln_observations *o, const struct ln_finding *f,
 	if (HASH_COUNT(o->flows) >= LN_OBSERVED_FLOWS_MAX)
 		drop_flow(o, o->flows);
 	flow = calloc(1, sizeof(*flow));
-	if (!flow)
+	if (flow) {
+		flow->id = f->flow->id;
+		flow->entry = e;
+		flow->unexpected = f->verdict == LN_VERDICT_UNEXPECTED;
+		HASH_ADD(hh, o->flows, id, sizeof(flow->id), flow);
+	}
+	if (flow && flow->hh.tbl)
 		return;
-	flow->id = f->flow->id;
-	flow->entry = e;
-	flow->unexpected = f->verdict == LN_VERDICT_UNEXPECTED;
-	HASH_ADD(hh, o->flows, id, sizeof(flow->id), flow);
-	if (!flow->hh.tbl)
-		free(flow);
+	free(flow);
+	o->over[e ? e->seen.kind : LN_OBSERVED_OTHER]++;
 }
 
 static struct flow *find_flow(const struct ln_observations *o, uint64_t id)

@@ -66,9 +66,9 @@ const struct ln_observed *ln_observe(struct ln_observations *o, const struct ln_
 bool ln_observed_can_be_listed(const struct ln_finding *f);
 
 /* All entries by kind, text, port and protocol; the array is the caller's to free. NULL: no
- * memory, or none. */
+ * memory. */
 const struct ln_observed **ln_observations_sorted(const struct ln_observations *o, size_t *ret_n);
-/* How many were not kept because their kind was full. */
+/* How many were not kept because their kind was full, or for want of memory. */
 uint64_t ln_observations_over(const struct ln_observations *o, enum ln_observed_kind k);
 /* Whether a rule of this policy permitted anything, questions for names included. */
 bool ln_observations_rule_used(const struct ln_observations *o, uint32_t rule_id);

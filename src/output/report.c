@@ -169,6 +169,8 @@ static void send_summary(struct report *r, const struct ln_sink_summary *all,
 	size_t n;
 	LN_AUTO_FREE const struct ln_observed **seen = ln_observations_sorted(r->seen, &n);
 
+	if (!seen)
+		ln_buf_adds(&text, "**Out of memory: what was seen is missing here.**\n\n");
 	ln_markdown_summary(&text, ln_policy_agent_name(r->policy), all, seen, seen ? n : 0,
 			    proposals);
 	send_part(r, LN_REPORT_SUMMARY, text.data, text.len);

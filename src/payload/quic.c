@@ -18,7 +18,7 @@ struct ln_quic {
 	uint64_t next_number;
 	struct ln_stream *crypto; /* owned */
 	unsigned int tries;
-	bool over;
+	bool over, no_memory;
 };
 
 bool ln_quic_maybe(const uint8_t *datagram, size_t len)
@@ -43,9 +43,15 @@ void ln_quic_free(struct ln_quic **q)
 	*q = NULL;
 }
 
+bool ln_quic_no_memory(const struct ln_quic *q)
+{
+	return q->no_memory || (q->crypto && ln_stream_no_memory(q->crypto));
+}
+
 /* Nothing is kept for a flow of which nothing more is wanted. */
 static int end(struct ln_quic *q, int result)
 {
+	q->no_memory = ln_quic_no_memory(q);
 	ln_quic_keys_free(&q->keys);
 	ln_stream_free(&q->crypto);
 	q->over = true;
@@ -71,6 +77,7 @@ static bool open_anew(struct ln_quic *q, const struct ln_quic_packet *p, const u
 	LN_CLEANUP(ln_quic_keys_free)
 	struct ln_quic_keys *keys = ln_quic_keys_new(p->version, dcid, dcid_len);
 
+	q->no_memory |= !keys;
 	if (!keys || !ln_quic_open(keys, p, &next, o->scratch, &o->payload, &o->len))
 		return false;
 	ln_quic_keys_free(&q->keys);
@@ -88,8 +95,10 @@ static bool open_packet(struct ln_quic *q, const struct ln_quic_packet *p, struc
 	bool same_cid = p->dcid_len == q->dcid_len && memcmp(p->dcid, q->dcid, p->dcid_len) == 0;
 
 	o->scratch = malloc(p->len);
-	if (!o->scratch)
+	if (!o->scratch) {
+		q->no_memory = true;
 		return false;
+	}
 	/* The keys stay those of the first packet's connection ID, whatever the server wants to be
 	 * called; also when they agree on another version (RFC 9368, 2.3; RFC 9369, 4.1). */
 	if (q->keys && same_version &&
@@ -102,6 +111,7 @@ static bool open_packet(struct ln_quic *q, const struct ln_quic_packet *p, struc
 	/* The first packet; or the client begins anew, after Retry (RFC 9000, 17.2.5.2) or with one
 	 * more connection from the same port. Its hello comes from the first byte again. */
 	struct ln_stream *crypto = ln_stream_new(LN_QUIC_CRYPTO_MAX);
+	q->no_memory |= !crypto;
 	if (!crypto || !open_anew(q, p, p->dcid, p->dcid_len, 0, o)) {
 		ln_stream_free(&crypto);
 		return false;

@@ -21,6 +21,8 @@ int ln_quic_put(struct ln_quic *q, const uint8_t *datagram, size_t len, struct l
 /* The same when no more datagrams will come: what the hello says so far; a name that has not come
  * yet is one that cannot be read. 0; -EBADMSG: nothing could be opened. */
 int ln_quic_cut(struct ln_quic *q, struct ln_tls_hello *ret);
+/* Whether some of it was not read for want of memory. */
+bool ln_quic_no_memory(const struct ln_quic *q);
 /* Whether a datagram can come from a client that says hello: a long header of any version, for a
  * client may begin with one that is not known and go on with another. */
 bool ln_quic_maybe(const uint8_t *datagram, size_t len);

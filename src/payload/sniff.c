@@ -19,6 +19,7 @@ struct ln_sniff {
 	uint8_t proto;
 	uint8_t depth;
 	bool done;
+	bool no_memory;        /* of a part that is not held any more, see ln_sniff_no_memory */
 	bool requests;         /* HTTP requests follow, or nothing that is read */
 	size_t reader;         /* the one that wants more; those before it refused */
 	size_t known;          /* bytes that it has seen */
@@ -48,6 +49,7 @@ const char *ln_layer_text(enum ln_layer l)
 static void stop(struct ln_sniff *s)
 {
 	s->done = true;
+	s->no_memory = ln_sniff_no_memory(s);
 	ln_stream_free(&s->stream);
 	ln_quic_free(&s->quic);
 	free(LN_TAKE_PTR(s->last));
@@ -143,6 +145,7 @@ static void remember(struct ln_sniff *s, const struct ln_claim *c)
 {
 	if (!s->last)
 		s->last = malloc(sizeof(*s->last));
+	s->no_memory |= !s->last;
 	if (s->last)
 		*s->last = *c;
 }
@@ -220,8 +223,10 @@ static int read_hello(struct ln_sniff *s, bool maybe, const uint8_t *bytes, size
  * may also say the hello once more, in part: without an end that is nothing new. */
 static bool expect_another(struct ln_sniff *s)
 {
+	s->no_memory |= ln_quic_no_memory(s->quic);
 	ln_quic_free(&s->quic);
 	s->quic = ln_quic_new();
+	s->no_memory |= !s->quic;
 	return s->quic && s->n_datagrams < LN_SNIFF_DATAGRAMS;
 }
 
@@ -248,6 +253,12 @@ static bool read_datagram(struct ln_sniff *s, const uint8_t *bytes, size_t len, 
 		fn(&c, user);
 	remember(s, &c);
 	return r == 0 && expect_another(s);
+}
+
+bool ln_sniff_no_memory(const struct ln_sniff *s)
+{
+	return s->no_memory || (s->stream && ln_stream_no_memory(s->stream)) ||
+	       (s->quic && ln_quic_no_memory(s->quic));
 }
 
 bool ln_sniff_put(struct ln_sniff *s, uint32_t offset, const uint8_t *bytes, size_t len,

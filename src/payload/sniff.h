@@ -57,5 +57,7 @@ void ln_sniff_free(struct ln_sniff **s);
  * will come of this flow. */
 bool ln_sniff_put(struct ln_sniff *s, uint32_t offset, const uint8_t *bytes, size_t len,
 		  ln_claim_fn fn, void *user);
+/* Whether some of it was not read for want of memory. */
+bool ln_sniff_no_memory(const struct ln_sniff *s);
 
 #endif

@@ -21,7 +21,7 @@ struct ln_stream {
 	size_t cap;
 	size_t max;
 	uint32_t base; /* offset of the first byte that was not consumed */
-	bool differed;
+	bool differed, no_memory;
 	size_t n_ranges;
 	struct range ranges[RANGES_MAX]; /* sorted, with a hole between any two */
 };
@@ -56,8 +56,10 @@ static int reserve(struct ln_stream *s, size_t len)
 		return 0;
 	cap = LN_MIN(LN_MAX(LN_MAX(s->cap * 2, len), CAP_MIN), s->max);
 	data = realloc(s->data, cap);
-	if (!data)
+	if (!data) {
+		s->no_memory = true;
 		return -ENOMEM;
+	}
 	s->data = data;
 	s->cap = cap;
 	return 0;
@@ -185,6 +187,11 @@ void ln_stream_consume(struct ln_stream *s, size_t len)
 		return;
 	}
 	memmove(s->data, s->data + len, s->ranges[s->n_ranges - 1].end);
+}
+
+bool ln_stream_no_memory(const struct ln_stream *s)
+{
+	return s->no_memory;
 }
 
 bool ln_stream_differed(const struct ln_stream *s)

@@ -21,6 +21,8 @@ int ln_stream_put(struct ln_stream *s, uint32_t offset, const uint8_t *bytes, si
 /* What is there in order and not consumed; valid until the next call. */
 const uint8_t *ln_stream_bytes(const struct ln_stream *s, size_t *ret_len);
 void ln_stream_consume(struct ln_stream *s, size_t len); /* at most what ln_stream_bytes said */
+/* Whether a piece of it was not taken for want of memory. */
+bool ln_stream_no_memory(const struct ln_stream *s);
 bool ln_stream_differed(const struct ln_stream *s); /* a second copy of a byte was another one */
 
 #endif

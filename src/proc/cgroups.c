@@ -45,11 +45,14 @@ void ln_cgroups_free(struct ln_cgroups **c)
 	*c = NULL;
 }
 
+/* Without memory it is as one that went. */
 static void add(struct ln_cgroups *c, struct entry *entry)
 {
 	HASH_ADD(hh, c->entries, cgroup.id, sizeof(entry->cgroup.id), entry);
-	if (!entry->hh.tbl)
-		free(entry);
+	if (entry->hh.tbl)
+		return;
+	free(entry);
+	c->evicted++;
 }
 
 /* Second chance: what was asked for goes to the end of the queue once. */
@@ -86,8 +89,10 @@ void ln_cgroups_put(struct ln_cgroups *c, uint64_t id, const char *path, size_t 
 	else if (HASH_COUNT(c->entries) >= c->max)
 		make_room(c);
 	entry = calloc(1, sizeof(*entry) + len + 1);
-	if (!entry)
+	if (!entry) {
+		c->evicted++;
 		return;
+	}
 	memcpy(entry->path, path, len);
 	entry->cgroup.id = id;
 	entry->cgroup.path = entry->path;

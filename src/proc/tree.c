@@ -353,8 +353,12 @@ struct ln_proc *ln_tree_exec(struct ln_tree *t, uint32_t agent, uint32_t pid, co
 		return NULL;
 	drop_image(t, node);
 	show_image(node, NULL);
-	if (exe || args)
-		show_image(node, new_image(t, exe, exe_len, args, args_len, args_cut));
+	if (exe || args) {
+		struct image *image = new_image(t, exe, exe_len, args, args_len, args_cut);
+
+		t->refused += !image;
+		show_image(node, image);
+	}
 	node->proc.exec_ns = LN_MAX(now_ns, (uint64_t)1);
 	node->proc.inherited = false;
 	return &node->proc;
