@@ -145,6 +145,18 @@ static void put_sealed(struct input *in, struct ln_quic *q)
 	}
 }
 
+/* When no more comes: what there is of a hello, and nothing after it. */
+static void check_cut(struct ln_quic *q)
+{
+	struct ln_tls_hello h = {.version = 0};
+	int r = ln_quic_cut(q, &h);
+
+	require(r == 0 || r == -EBADMSG);
+	if (r == 0)
+		check_hello(&h);
+	require(ln_quic_put(q, (const uint8_t *)"", 0, &h) == -EBADMSG);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
@@ -164,6 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	default:
 		break;
 	}
+	check_cut(q);
 	ln_quic_free(&q);
 	return 0;
 }

@@ -17,10 +17,12 @@ static bool same_hello(const struct ln_tls_hello *a, const struct ln_tls_hello *
 	       strcmp(a->alpn, b->alpn) == 0 && a->ech == b->ech && a->version == b->version;
 }
 
-static void check_records(const uint8_t *data, size_t size)
+typedef int (*reader)(const uint8_t *bytes, size_t len, struct ln_tls_hello *ret);
+
+static void check_each_length(const uint8_t *data, size_t size, reader read, reader read_cut)
 {
 	struct ln_tls_hello whole = {0};
-	int r = ln_tls_read(data, size, &whole);
+	int r = read(data, size, &whole);
 
 	require(r == 0 || r == -EAGAIN || r == -EBADMSG);
 	if (r == 0)
@@ -28,8 +30,8 @@ static void check_records(const uint8_t *data, size_t size)
 	for (size_t len = 1; len < size; len = next_length(len, size)) {
 		LN_AUTO_FREE uint8_t *part = copy_of(data, len);
 		struct ln_tls_hello h = {0}, cut = {0};
-		int early = ln_tls_read(part, len, &h);
-		int late = ln_tls_read_cut(part, len, &cut);
+		int early = read(part, len, &h);
+		int late = read_cut(part, len, &cut);
 
 		require(early == -EAGAIN || early == r);
 		require(late == (early == -EAGAIN ? 0 : early));
@@ -69,8 +71,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size > LN_TLS_HELLO_MAX)
 		return 0;
-	check_records(data, size);
+	check_each_length(data, size, ln_tls_read, ln_tls_read_cut);
 	if (size > 5) {
+		check_each_length(data + 5, size - 5, ln_tls_read_message, ln_tls_read_message_cut);
 		check_message(data + 5, size - 5, 1 + data[0]);
 		check_message(data + 5, size - 5, 1);
 	}

@@ -360,6 +360,27 @@ static void crypto_beyond_the_bound(void **state)
 	}
 }
 
+/* What was opened says that there was a hello, though its name is not known. */
+static void what_is_there_when_no_more_comes(void **state)
+{
+	struct wire hello = {.len = 0}, frames = {.len = 0}, w = {.len = 0};
+	struct ln_quic *q = ln_quic_new();
+	struct ln_tls_hello h;
+
+	assert_int_equal(ln_quic_cut(q, &h), -EBADMSG);
+	ln_quic_free(&q);
+	q = ln_quic_new();
+	put_hello(&hello, NAME, 32);
+	put_crypto(&frames, &hello, 0, hello.len / 2);
+	put_initial(&w, &(struct seal){.dcid = DCID}, &frames);
+	assert_int_equal(ln_quic_put(q, w.bytes, w.len, &h), -EAGAIN);
+	assert_int_equal(ln_quic_cut(q, &h), 0);
+	assert_true(h.has_name);
+	assert_string_equal(h.name, "");
+	assert_int_equal(ln_quic_put(q, w.bytes, w.len, &h), -EBADMSG);
+	ln_quic_free(&q);
+}
+
 static void another_message_is_no_hello(void **state)
 {
 	struct wire message = {.len = 0}, frames = {.len = 0};
@@ -572,6 +593,7 @@ int main(void)
 	    cmocka_unit_test(frames_that_end_it),
 	    cmocka_unit_test(what_came_before_the_end_is_taken),
 	    cmocka_unit_test(crypto_beyond_the_bound),
+	    cmocka_unit_test(what_is_there_when_no_more_comes),
 	    cmocka_unit_test(another_message_is_no_hello),
 	    cmocka_unit_test(header_fields),
 	    cmocka_unit_test(numbers_go_on),

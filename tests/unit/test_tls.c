@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include "base/macros.h"
 #include "hello_fixture.h"
 #include "payload/tls.h"
 
@@ -360,6 +361,34 @@ static void test_what_a_cut_hello_says(void **state)
 	assert_true(h.has_name);
 }
 
+/* As QUIC carries it: without records. At each length it says the name, or that it cannot be read.
+ */
+static void test_what_a_cut_message_says(void **state)
+{
+	struct ln_tls_hello h;
+	bool said = false;
+
+	hello_begin(&message);
+	put_sni(&message, "a.example", 9);
+	put_ext(&message, 51, "share", 5);
+	hello_end(&message);
+	for (size_t len = 0; len < message.len; len++) {
+		LN_AUTO_FREE uint8_t *part = malloc(len + 1);
+
+		memcpy(part, message.data, len);
+		assert_int_equal(ln_tls_read_message(part, len, &h), -EAGAIN);
+		assert_int_equal(ln_tls_read_message_cut(part, len, &h), 0);
+		assert_true(h.has_name);
+		assert_string_equal(h.name, said || h.name[0] != '\0' ? "a.example" : "");
+		said = h.name[0] != '\0';
+	}
+	assert_true(said);
+	assert_int_equal(ln_tls_read_message_cut(message.data, message.len, &h), 0);
+	assert_string_equal(h.name, "a.example");
+	message.data[0] = 2;
+	assert_int_equal(ln_tls_read_message_cut(message.data, 1, &h), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +404,7 @@ int main(void)
 	    cmocka_unit_test(test_lengths_that_do_not_fit),
 	    cmocka_unit_test(test_empty_records_are_passed_over),
 	    cmocka_unit_test(test_what_a_cut_hello_says),
+	    cmocka_unit_test(test_what_a_cut_message_says),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
