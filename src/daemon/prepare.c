@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include "base/clock.h"
 #include "base/log.h"
 #include "cgroup.h"
 #include "family.h"
@@ -111,6 +112,7 @@ static int make_sensor(struct ln_watch *w, struct ln_error *err)
 		w->c.mode == LN_MODE_BLOCK && !w->c.dry_run && ln_policy_fails_closed(w->c.policy),
 	    .policy = w->c.policy,
 	};
+	ln_watch_note_rules(w, ln_clock_wall_ns() / LN_NS_PER_S);
 	return w->c.kind->make(&config, err, &w->sensor);
 }
 

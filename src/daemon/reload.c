@@ -235,7 +235,6 @@ static void use(struct ln_watch *w, struct ln_policy *policy)
 		ln_sink_report_set_policy(w->sinks[SINK_REPORT], policy);
 	ln_policy_free(&w->own_policy);
 	w->own_policy = policy;
-	w->rule_ends_s = 0;
 	if (w->c.mode == LN_MODE_BLOCK && w->sensor->ops->trust)
 		w->sensor->ops->trust(w->sensor, w->resolvers, w->n_resolvers, w->netns);
 	if (old_mode != ln_policy_mode(policy))
@@ -271,6 +270,11 @@ static uint64_t next_end_s(const struct ln_policy *policy, uint64_t now_s)
 	return next;
 }
 
+void ln_watch_note_rules(struct ln_watch *w, uint64_t now_s)
+{
+	w->rule_ends_s = next_end_s(w->c.policy, now_s);
+}
+
 void ln_watch_end_rules(struct ln_watch *w)
 {
 	const uint64_t now_s = ln_clock_wall_ns() / LN_NS_PER_S;
@@ -278,20 +282,18 @@ void ln_watch_end_rules(struct ln_watch *w)
 
 	if (w->c.mode != LN_MODE_BLOCK || now_s < w->rule_ends_s)
 		return;
-	/* The first look only notes when that will be. */
-	if (w->rule_ends_s && !set_sensor(w, w->c.policy, &err))
+	if (!set_sensor(w, w->c.policy, &err))
 		ln_log(LN_LOG_ERROR, "a rule that has expired still permits in the kernel: %s",
 		       err.text);
-	else if (w->rule_ends_s)
+	else
 		ln_engine_grant_again(w->engine);
-	w->rule_ends_s = next_end_s(w->c.policy, now_s);
+	ln_watch_note_rules(w, now_s);
 }
 
 /* A rule whose end had come may be in force again, and the next end is nearer or further. */
 void ln_watch_clock_was_set(struct ln_watch *w)
 {
-	if (w->rule_ends_s)
-		w->rule_ends_s = 1;
+	w->rule_ends_s = 0;
 }
 
 static void take(struct ln_watch *w, int fd, bool by_hand)
@@ -313,6 +315,7 @@ static void take(struct ln_watch *w, int fd, bool by_hand)
 		ln_policy_free(&policy);
 		return;
 	}
+	const uint64_t now_s = ln_clock_wall_ns() / LN_NS_PER_S;
 	struct ln_error err = {0};
 	if (!set_sensor(w, policy, &err)) {
 		refuse(w, err.text);
@@ -329,6 +332,7 @@ static void take(struct ln_watch *w, int fd, bool by_hand)
 		return;
 	}
 	use(w, policy);
+	ln_watch_note_rules(w, now_s);
 }
 
 bool ln_watch_take_policy(struct ln_watch *w, int fd)

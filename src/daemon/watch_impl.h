@@ -91,7 +91,7 @@ struct ln_watch {
 	struct ln_inspection self;
 	struct ln_reach reach; /* of the agent's user, where it is not linnet's own */
 	struct ln_policy_file policy_file;
-	uint64_t rule_ends_s;         /* block mode: when the next rule does; 0 not known */
+	uint64_t rule_ends_s;         /* block mode: when the next rule does; 0: now */
 	struct ln_policy *own_policy; /* owned; the one that came last; NULL: that of `c` */
 };
 
@@ -120,6 +120,8 @@ void ln_watch_choose_resolvers(struct ln_watch *w, const struct ln_policy *polic
 /* reload.c */
 /* In block mode: what rules that have ended permitted, the kernel side forgets. Each second. */
 void ln_watch_end_rules(struct ln_watch *w);
+/* The kernel side gets the rules that were in force at that time, seconds since 1970. */
+void ln_watch_note_rules(struct ln_watch *w, uint64_t now_s);
 void ln_watch_clock_was_set(struct ln_watch *w);
 bool ln_watch_limits_bytes(const struct ln_policy *policy);
 /* As root, before the privileges go. */

@@ -220,16 +220,24 @@ def test_log_moved_cut_and_deleted(start):
 HOUR, YEAR = 3600, 365 * 86400
 
 
-def test_clock_that_is_set(start, net):
-    """Only for linnet and its agent: see tests/actors/clock.c."""
+def with_a_clock(start, net, rules):
+    """(watch, speaker, function that sets the clock of these two): see tests/actors/clock.c."""
     ahead = net.folder / "clock"
     ahead.write_bytes(struct.pack("q", 0))
-    watch, agent = speaker.under(start, WEATHER_ONLY, environment={
-        **os.environ, "LD_PRELOAD": actor("clock.so"), "LINNET_TEST_CLOCK": str(ahead)})
+
+    def set_ahead(seconds):
+        with open(ahead, "r+b") as file:
+            file.write(struct.pack("q", seconds))
+
+    return *speaker.under(start, rules, environment={
+        **os.environ, "LD_PRELOAD": actor("clock.so"), "LINNET_TEST_CLOCK": str(ahead)}), set_ahead
+
+
+def test_clock_that_is_set(start, net):
+    watch, agent, set_ahead = with_a_clock(start, net, WEATHER_ONLY)
     steps, told = [0, 2 * HOUR, -2 * HOUR, YEAR, -20 * YEAR, 0], []
     for before, step in zip([0, *steps], steps):
-        with open(ahead, "r+b") as file:
-            file.write(struct.pack("q", step))
+        set_ahead(step)
         if step != before:
             way = "forward" if step > before else "back"
             # To the second, or the one before.
@@ -253,6 +261,28 @@ def test_clock_that_is_set(start, net):
     assert not watch.of("tamper") and watch.of("summary")[0]["lost"] == 0
     put_down("clock", "`the system's clock was set … by … s: the times in the log follow it`",
              "12 of 12 connections, judged as ever", "unharmed", "goes on")
+
+
+def test_clock_that_is_set_while_rules_end_in_the_kernel(start, net):
+    """Block mode: the kernel does not know the time. A rule whose end comes by the step permits no
+    more, and one whose end is in the future again permits anew, by address and by name."""
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    rules = policy(f"{OTHER} 7001 TCP", "weather.service.com 443 TCP").replace(
+        "purpose: test", f"purpose: test\n    expires: {end:%Y-%m-%dT%H:%M:%SZ}")
+    watch, agent, set_ahead = with_a_clock(start, net, rules + "mode: block\n")
+    deadline = time.monotonic() + 20
+    places = (("connect", OTHER, 7001), ("ask", "weather.service.com", 443))
+    for step, way, said in (0, "", "ok"), (2 * HOUR, "forward", "EPERM"), (0, "back", "ok"):
+        set_ahead(step)
+        if way:
+            watch.stderr.wait(re.compile(f"clock was set {way} by").search)
+        for place in places:
+            while (answer := agent.say(*place)) != said:
+                assert time.monotonic() < deadline, (step, place, answer)
+        if said == "EPERM":
+            watch.wait_alert(lambda a: "Rule at line 3 expired on" in a["Rule Matched"])
+    agent.end()
+    assert watch.wait() == 0, watch.text()
 
 
 def test_policy_replaced_in_use(start):
