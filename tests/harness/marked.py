@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents in which a run writes what stands between two marks."""
+"""What a run writes into the tree: what stands between two marks of a document, and JSON."""
+import json
+import re
 
 
 def with_table(text, begin, end, table):
@@ -15,3 +17,9 @@ def write_table(document, begin, end, table):
     after = with_table(before, begin, end, table)
     if after != before:
         document.write_text(after, encoding="utf-8")
+
+
+def json_text(value):
+    """An item a line, but a list of plain values is one line."""
+    text = json.dumps(value, indent=1)
+    return re.sub(r"\[\s+([^][]*?)\s+\]", lambda m: "[" + re.sub(r"\n\s*", " ", m[1]) + "]", text) + "\n"

@@ -3,12 +3,11 @@
 time (measured.json), and written as docs/kernels.md."""
 import itertools
 import json
-import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from kernels import KERNELS, ROOT, STORE
-from marked import with_table
+from marked import json_text, with_table
 
 OUT = STORE / "out"
 REPORT = OUT / "report.xml"
@@ -136,9 +135,6 @@ def keep(kernel, found):
     same = before.get("package") == found["package"]
     measured[kernel] = (before if same else {}) | found
     measured = {k: measured[k] for k in KERNELS if k in measured}
-    text = json.dumps(measured, indent=1)
-    # A list is a line.
-    text = re.sub(r"\[\s+([^][]*?)\s+\]", lambda m: f"[{' '.join(m.group(1).split())}]", text)
-    KEPT.write_text(text + "\n", encoding="utf-8")
+    KEPT.write_text(json_text(measured), encoding="utf-8")
     text = DOCUMENT.read_text(encoding="utf-8")
     DOCUMENT.write_text(document(text, measured), encoding="utf-8")
