@@ -2,57 +2,25 @@
 /* Any bytes as a connection log that is judged anew: through the reader into an engine, and what it
  * finds into all that is shown of it. A record is a line of JSON, an alert can be shown, and what
  * was learned is a policy. */
-#include <jansson.h>
-#include "engine/engine.h"
-#include "output/alert.h"
+#include "engine_checks.h"
 #include "output/markdown.h"
 #include "output/policy_text.h"
-#include "output/record.h"
-#include "policy/parse.h"
 #include "sensor/log.h"
-#include "text_checks.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static const char policy_text[] =
-    "agent_name: fuzz\n"
-    "expected_outbound:\n"
-    "  - {destination: api.example.com, port: 443, protocol: TCP}\n"
-    "  - {destination: '*.example.com', port: 8000-8100, protocol: any}\n"
-    "  - {destination: 192.0.2.0/24, port: any, protocol: any, expires: 2023-10-26}\n"
-    "allowed_dynamic_resolution: ['*.dyn.example.com']\n"
-    "deny: [bad.example.com, 192.0.2.128/25]\n"
-    "expected_unix: ['/run/user/*/bus']\n"
-    "expected_inbound: [{port: 8080, protocol: TCP}]\n"
-    "limits: [{bytes_out: 1kB, period: 60s}]\n";
 
 struct replay {
 	struct ln_policy *policy;
 	struct ln_engine *engine;
 	struct ln_observations *seen;
-	struct ln_record record;
-	struct ln_alert alert;
+	struct shown shown;
 };
 
 static void on_finding(const struct ln_finding *f, void *user)
 {
 	struct replay *r = user;
-	json_t *value;
 
-	ln_buf_reset(&r->record.text);
-	ln_record_finding(&r->record, f);
-	require(r->record.text.len > 0 && r->record.text.data[r->record.text.len - 1] == '\n');
-	require_shown(r->record.text.data, r->record.text.len - 1, false);
-	value = json_loadb(r->record.text.data, r->record.text.len,
-			   JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
-	require(json_is_object(value));
-	json_decref(value);
-	ln_buf_reset(&r->alert.text);
-	if (f->alert)
-		ln_alert_add(&r->alert, f);
-	else if (f->notice)
-		ln_alert_notice(&r->alert, f);
-	require_shown(ln_buf_text(&r->alert.text), r->alert.text.len, true);
+	require_finding(&r->shown, f);
 	(void)ln_observe(r->seen, f);
 }
 
@@ -118,15 +86,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct ln_log_handlers handlers = {.header = on_header, .event = on_event};
 	FILE *in = size > 0 ? fmemopen((void *)(uintptr_t)data, size, "r") : NULL;
-	struct ln_diags diags = {0};
 	struct ln_error err = {0};
 	struct ln_log_sums sums;
 	struct replay r = {0};
 
 	if (!in)
 		return 0;
-	require(ln_policy_parse("fuzz.yaml", policy_text, sizeof(policy_text) - 1, false, &diags,
-				&r.policy) == 0);
+	r.policy = make_policy(policy_text, sizeof(policy_text) - 1);
 	require(ln_observations_new(&r.seen) == 0);
 	(void)ln_log_read(in, "log", &handlers, &r, &err, &sums);
 	if (r.engine) {
@@ -136,9 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fclose(in);
 	ln_engine_free(&r.engine);
 	ln_observations_free(&r.seen);
-	ln_record_done(&r.record);
-	ln_alert_done(&r.alert);
-	ln_diags_done(&diags);
+	shown_done(&r.shown);
 	ln_policy_free(&r.policy);
 	return 0;
 }
