@@ -17,6 +17,26 @@
 #define HELLO   "tests/fuzz/corpus/quic/client-chromium-v1"
 #define LOG     "tests/data/logs/seed.jsonl"
 
+/* Or all the others would pass for nothing. */
+static void test_memory_runs_out(void **state)
+{
+	void *volatile given, *volatile refused;
+
+	scarce_begin(2, false);
+	given = malloc(1);
+	refused = calloc(1, 1);
+	assert_true(scarce_end());
+	assert_non_null(given);
+	assert_null(refused);
+	free(given);
+	scarce_begin(1, true);
+	given = malloc(1);
+	refused = realloc(NULL, 1);
+	assert_true(scarce_end());
+	assert_null(given);
+	assert_null(refused);
+}
+
 /* Whether the file is good, with how many messages; or out of memory. */
 static int parse(const char *text, size_t len, size_t n, bool ever_after, size_t *ret_messages,
 		 bool *ret_failed)
@@ -216,6 +236,7 @@ static void test_records_of_the_kernel_need_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_memory_runs_out),
 	    cmocka_unit_test(test_a_policy_is_read_whole_or_not_at_all),
 	    cmocka_unit_test(test_the_kernels_tables_are_made_whole_or_not_at_all),
 	    cmocka_unit_test(test_a_hello_of_quic_that_is_not_read_is_known),
