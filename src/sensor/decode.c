@@ -238,7 +238,9 @@ static int decode_close(const void *record, size_t len, struct ln_event *ev)
 {
 	const struct ln_abi_flow_close *raw = record;
 
-	if (len < sizeof(*raw) || raw->outcome >= LN_ABI_OUTCOME_COUNT)
+	/* The log is read back with signed numbers. */
+	if (len < sizeof(*raw) || raw->outcome >= LN_ABI_OUTCOME_COUNT ||
+	    (raw->tx_bytes | raw->rx_bytes | raw->tx_packets | raw->rx_packets) > INT64_MAX)
 		return -EBADMSG;
 	ev->kind = LN_EVENT_FLOW_CLOSE;
 	ev->flow.end = (struct ln_flow_end){

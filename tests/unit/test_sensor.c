@@ -195,6 +195,10 @@ static void test_flow_close(void **state)
 	assert_int_equal(ev.flow.end.rx_packets, 4);
 	assert_true(ev.flow.end.evicted);
 	refuse_shorter(&raw, sizeof(raw));
+	raw.rx_bytes = (uint64_t)INT64_MAX + 1;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
+	raw.rx_bytes = INT64_MAX;
+	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), 0);
 	raw.outcome = LN_ABI_OUTCOME_COUNT;
 	assert_int_equal(ln_decode(&decoder, &raw, sizeof(raw), &ev), -EBADMSG);
 }
