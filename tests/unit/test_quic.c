@@ -1,86 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include <errno.h>
-#include "payload/quic.h"
-#include "quic_fixture.h"
+#include "quic_checks.h"
 #include "quic_vectors.h"
 
-#define DCID               "\x83\x94\xc8\xf0\x3e\x51\x57\x08"
-#define OTHER_DCID         "\x01\x02\x03\x04\x05\x06\x07\x08"
-#define NAME               "www.example.org"
 #define POST_QUANTUM_SHARE 1216
 #define ZERO_RTT           1
 #define HANDSHAKE          2
 #define RETRY              3
-
-static const struct seal plain = {.dcid = DCID, .pad_to = 1162};
-
-static int put(struct ln_quic *q, const struct wire *w, struct ln_tls_hello *ret)
-{
-	/* A copy of its own size: a sanitizer sees a read beyond its end. */
-	LN_AUTO_FREE uint8_t *copy = malloc(LN_MAX(w->len, 1U));
-
-	assert_non_null(copy);
-	memcpy(copy, w->bytes, w->len);
-	return ln_quic_put(q, copy, w->len, ret);
-}
-
-static void assert_hello(const struct ln_tls_hello *h, const char *name)
-{
-	assert_true(h->has_name);
-	assert_string_equal(h->name, name);
-	assert_int_equal(h->version, 0x0304);
-}
-
-/* The datagrams in this order make the hello known with the last of them, and not before. */
-static void assert_known_after(const struct wire *w, size_t n)
-{
-	struct ln_quic *q = ln_quic_new();
-	struct ln_tls_hello h;
-
-	for (size_t i = 0; i + 1 < n; i++)
-		assert_int_equal(put(q, &w[i], &h), -EAGAIN);
-	assert_int_equal(put(q, &w[n - 1], &h), 0);
-	assert_hello(&h, NAME);
-	assert_string_equal(h.alpn, "h3");
-	assert_int_equal(put(q, &w[0], &h), -EBADMSG);
-	ln_quic_free(&q);
-	assert_null(q);
-}
-
-static void assert_never_known(const struct wire *w, int result)
-{
-	struct ln_quic *q = ln_quic_new();
-	struct ln_tls_hello h = {.version = 1};
-
-	assert_int_equal(put(q, w, &h), result);
-	assert_int_equal(h.version, 1);
-	ln_quic_free(&q);
-}
-
-static struct wire whole_hello(void)
-{
-	struct wire hello = {.len = 0}, frames = {.len = 0};
-
-	put_hello(&hello, NAME, 32);
-	put_crypto(&frames, &hello, 0, hello.len);
-	return frames;
-}
-
-static struct wire datagram(const struct seal *how, const struct wire *frames)
-{
-	struct wire w = {.len = 0};
-
-	put_initial(&w, how, frames);
-	return w;
-}
 
 static struct wire from_hex(const char *hex)
 {
@@ -498,82 +423,6 @@ static void post_quantum_hello(void **state)
 	assert_known_after(swapped, 2);
 }
 
-/* --- connections --------------------------------------------------------------------------- */
-
-struct halves {
-	struct wire first, second; /* frames */
-};
-
-static struct halves two_halves(const char *name)
-{
-	struct wire hello = {.len = 0};
-	struct halves h = {.first = {.len = 0}};
-
-	put_hello(&hello, name, 32);
-	put_crypto(&h.first, &hello, 0, 60);
-	put_crypto(&h.second, &hello, 60, hello.len - 60);
-	return h;
-}
-
-/* The server may choose another ID for itself; the keys stay. */
-static void keys_stay_when_the_server_is_renamed(void **state)
-{
-	struct halves h = two_halves(NAME);
-	struct seal how = plain;
-	struct wire w[2];
-
-	w[0] = datagram(&how, &h.second);
-	how.key_dcid = DCID;
-	how.dcid = OTHER_DCID;
-	how.number = 1;
-	w[1] = datagram(&how, &h.first);
-	assert_known_after(w, 2);
-}
-
-static void both_sides_agree_on_version_2(void **state)
-{
-	struct halves h = two_halves(NAME);
-	struct seal how = plain;
-	struct wire w[2];
-
-	w[0] = datagram(&how, &h.first);
-	how.version = V2;
-	how.key_dcid = DCID;
-	how.dcid = OTHER_DCID;
-	how.number = 1;
-	w[1] = datagram(&how, &h.second);
-	assert_known_after(w, 2);
-}
-
-static void retry(void **state)
-{
-	struct halves before = two_halves("old.example.net"), after = two_halves(NAME);
-	struct seal how = plain;
-	struct wire w[3];
-
-	w[0] = datagram(&how, &before.first);
-	how.dcid = OTHER_DCID;
-	how.token_len = 40;
-	how.number = 1;
-	w[1] = datagram(&how, &after.second);
-	how.number = 2;
-	w[2] = datagram(&how, &after.first);
-	assert_known_after(w, 3);
-}
-
-/* A watch that begins in the middle: the keys of the first packet are not known. */
-static void packets_of_unknown_keys_are_passed_over(void **state)
-{
-	struct wire frames = whole_hello();
-	struct seal how = plain;
-	struct wire w[2];
-
-	how.key_dcid = OTHER_DCID;
-	w[0] = datagram(&how, &frames);
-	w[1] = datagram(&plain, &frames);
-	assert_known_after(w, 2);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -600,10 +449,6 @@ int main(void)
 	    cmocka_unit_test(coalesced),
 	    cmocka_unit_test(nothing_is_read_behind_a_short_header),
 	    cmocka_unit_test(post_quantum_hello),
-	    cmocka_unit_test(keys_stay_when_the_server_is_renamed),
-	    cmocka_unit_test(both_sides_agree_on_version_2),
-	    cmocka_unit_test(retry),
-	    cmocka_unit_test(packets_of_unknown_keys_are_passed_over),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
