@@ -291,7 +291,8 @@ void ln_bpf_permits_done(struct ln_bpf *b)
 	b->permits.pieces = NULL;
 }
 
-/* Whoever reads meanwhile finds none in a slot, or all of one. */
+/* A slot is empty while it is written. Who was reading it then may see parts of two resolvers, of
+ * which both are or were trusted. */
 void ln_bpf_trust(struct ln_sensor *s, const struct ln_endpoint *resolvers, size_t n,
 		  uint64_t netns)
 {
