@@ -321,8 +321,9 @@ def test_answers_of_strangers(net):
     assert len(strange) == STRANGERS
     assert all(r["answer"] and r["remote"] == "127.0.0.1:53" and r["bytes"] == b"forged"
                for r in strange)
-    assert [(r["reason"], r["count"]) for r in told.of("lost")] == [
-        ("DNS answers that nobody asked for: too many", 20 - STRANGERS)]
+    lost = told.of("lost")  # in as many parts as the sensor looked
+    assert {r["reason"] for r in lost} == {"DNS answers that nobody asked for: too many"}
+    assert sum(r["count"] for r in lost) == 20 - STRANGERS
     assert [r["remote"] for r in told.of("dns", answer=True, stranger=False)] == [
         f"{RESOLVER}:53"]
 
