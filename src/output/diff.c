@@ -175,13 +175,15 @@ static void add_body(struct ln_buf *out, const struct ln_lines *l, const struct 
 			add_old(out, l, i, '-');
 		for (; k < h->last && c->list[k].line == i; k++) {
 			const struct ln_buf *text = &c->list[k].text;
-			const char *at = text->data, *end = at + text->len;
+			size_t at = 0;
 
-			while (at < end) {
-				const char *stop = memchr(at, '\n', (size_t)(end - at));
-				stop = stop ? stop + 1 : end;
-				add_signed(out, '+', at, (size_t)(stop - at));
-				at = stop;
+			/* Where lines only go, the text is empty and has no memory. */
+			while (at < text->len) {
+				const char *from = text->data + at;
+				const char *stop = memchr(from, '\n', text->len - at);
+				size_t len = stop ? (size_t)(stop - from) + 1 : text->len - at;
+				add_signed(out, '+', from, len);
+				at += len;
 			}
 			new += count_lines(text);
 		}
