@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Many connections that stay open: `hoard COUNT IP PORT` says `held` when it has them, and closes
  * them at the end of standard input. `hoard serve COUNT IP PORT` says `ready` and keeps what comes.
- * A process may have so many descriptors only: each 16,000 are those of a process of their own, at
+ * A process may have so many descriptors only: each 8,000 are those of a process of their own, at
  * a port of their own, from PORT on. */
 #include <signal.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include "net.h"
 
-#define EACH 16000
+#define EACH 8000
 
 static union endpoint place;
 static socklen_t place_len;

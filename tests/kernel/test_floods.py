@@ -90,7 +90,7 @@ def test_crowd(start, net):
 def test_hoard(start, net):
     """All are told. The kernel side has room for the ends of 65,536, and says of how many it has
     none; user space has room for all."""
-    n, each, tracked = 100000, 16000, 65536
+    n, each, tracked = 100000, 8000, 65536
     holders = -(-n // each)
     server = net.spawn_outside([actor("hoard"), "serve", str(n), OTHER, "8000"],
                                stdout=subprocess.PIPE)
