@@ -199,7 +199,13 @@ int BPF_PROG(on_tcp_state, struct sock *sk, int from, int to)
 	return 0;
 }
 
-static __always_inline void tcp_destroyed(struct sock *sk)
+/* What had no move to CLOSE: a connect that failed before its SYN. And what had one that
+ * on_tcp_state did not see, because softirq interrupted it at work on this CPU and the kernel runs
+ * no tracing program inside itself (kernel/trace/bpf_trace.c, __bpf_trace_run). This one can be
+ * interrupted as well (__tcp_close works off the backlog with softirq on), but on_tcp_state has
+ * told the end then; only the entry stays. See bpf/README.md for ends that neither sees. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(on_tcp_destroy, struct sock *sk)
 {
 	struct tcp_flow *f;
 	__u64 cookie;
@@ -208,30 +214,11 @@ static __always_inline void tcp_destroyed(struct sock *sk)
 	if (!f) {
 		if (cfg_has_sock_trace)
 			tcp_accepted_unseen(sk);
-		return;
+		return 0;
 	}
 	if (f->open)
 		tcp_closed(sk, f);
 	tree_client_ended(f);
 	bpf_map_delete_elem(&tcp_flows, &cookie);
-}
-
-/* What had no move to CLOSE: a connect that failed before its SYN. And what had one that
- * on_tcp_state did not see, because softirq interrupted it at work on this CPU and the kernel runs
- * no tracing program inside itself (kernel/trace/bpf_trace.c, __bpf_trace_run). */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(on_tcp_destroy, struct sock *sk)
-{
-	tcp_destroyed(sk);
-	return 0;
-}
-
-/* Softirq may interrupt that one too: a socket whose FIN waits in its backlog when it is closed is
- * destroyed with softirq on (net/ipv4/tcp.c, __tcp_close; net/core/sock.c, __release_sock). It
- * cannot interrupt both at once, and what the first has told is no longer in the table. */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(on_tcp_destroy_again, struct sock *sk)
-{
-	tcp_destroyed(sk);
 	return 0;
 }

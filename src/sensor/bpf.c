@@ -49,7 +49,6 @@ static const struct hook hooks[] = {
 	 "that a process moves to another cgroup is only seen at its next exec"),
     HOOK(on_tcp_state, "inet_sock_set_state", AT_KERNEL, true, "TCP flows never end"),
     HOOK(on_tcp_destroy, "tcp_destroy_sock", AT_KERNEL, true, "some TCP flows never end"),
-    HOOK(on_tcp_destroy_again, "tcp_destroy_sock", AT_KERNEL, true, "a few TCP flows never end"),
     HOOK(on_sock_create, "cgroup/sock_create", AT_CGROUP_ROOT, false,
 	 "raw sockets, and sockets that came from outside the tree, are not told as such"),
     HOOK(on_connect4, "cgroup/connect4", AT_CGROUP_FIRST, true, "IPv4 connects are not seen"),
