@@ -286,18 +286,15 @@ for pid in servers: os.kill(pid, 9)
 
 
 def test_every_connection_of_a_storm_has_its_end(start):
-    """The kernel runs no tracing program inside itself: some moves to CLOSE are not shown. A few
-    ends of accepted connections are not shown at all, see bpf/README.md."""
-    n, unseen = 8000, 16
+    """The kernel runs no tracing program inside itself: some moves to CLOSE are not shown."""
+    n = 8000
     watch = start.run(WEATHER_ONLY, PYTHON, "-c", STORM.format(n=n))
     assert watch.wait(60) == 0, watch.text()
     opened = {r["id"] for r in watch.flows()}
     closed = [r["id"] for r in watch.flows("flow-close")]
     lost = sum(r["count"] for r in watch.of("lost"))
     assert len(opened) >= 4 * n - lost and len(closed) == len(set(closed))
-    endless = opened - set(closed)
-    inbound = {r["id"] for r in watch.flows() if r["inbound"]}
-    assert len(endless - inbound) <= lost and len(endless) <= lost + unseen
+    assert len(opened - set(closed)) <= lost
     assert {r["outcome"] for r in watch.flows("flow-close")} == {"connected"}
     assert {r["verdict"] for r in watch.flows()} == {"internal"}, "at both ends"
 
