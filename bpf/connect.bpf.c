@@ -173,10 +173,12 @@ static __always_inline struct tcp_flow *tcp_entry(struct bpf_sock_addr *ctx, __u
 			  !was_accepted(ctx->sk, cookie);
 		bpf_map_update_elem(&tcp_flows, &cookie, &fresh_flow, BPF_NOEXIST);
 		f = bpf_map_lookup_elem(&tcp_flows, &cookie);
-		if (f)
+		if (f) {
 			f->foreign = foreign;
-		else
+			f->sock = (__u64)ctx->sk;
+		} else {
 			count_lost(LN_ABI_LOST_SOCKETS);
+		}
 	}
 	set_received(who, f ? *(volatile __u8 *)&f->foreign : foreign);
 	return f;
@@ -221,7 +223,7 @@ static __always_inline int tcp_connect(struct bpf_sock_addr *ctx, struct caller 
 	f->flow = *dest;
 	f->wire.key = 0;
 	__builtin_memset(f->streams, 0, sizeof(f->streams));
-	f->received = f->turns = 0;
+	f->received = f->turns = f->established = 0;
 	f->open = !refused;
 	tell_open(who, dest, stranger(who, &other), now_ns);
 	if (refused)

@@ -82,6 +82,10 @@ typedef struct {
 	long long counter;
 } atomic64_t;
 
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
 struct qstr {
 	const unsigned char *name;
 };
@@ -289,6 +293,7 @@ struct sock_common {
 	unsigned char skc_reuseport : 1;
 	unsigned long skc_flags;
 	atomic64_t skc_cookie;
+	refcount_t skc_refcnt;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;

@@ -277,7 +277,8 @@ static __always_inline void inbound_flow(struct sock *sk, const struct owner *ow
 
 	__builtin_memset(ret, 0, sizeof(*ret));
 	ret->owner = *owner;
-	ret->generation = ret->open = 1;
+	ret->generation = ret->open = ret->established = 1;
+	ret->sock = (__u64)sk;
 	ret->open_ns = bpf_ktime_get_ns();
 	ret->flow.id = flow_id(bpf_get_socket_cookie(sk), 1);
 	ret->flow.netns = socket_netns(sk);

@@ -102,13 +102,15 @@ struct tcp_flow {
 	__u16 generation; /* flows on this socket so far */
 	__u8 open;        /* told, and not yet closed */
 	__u8 foreign;     /* used by the tree, made by somebody else */
+	__u64 sock;       /* address of its struct sock: only to see whether it is still there */
 	__u64 open_ns;
 	struct ln_abi_flow flow;
 	struct place wire;        /* where its packets go, when that is elsewhere and told */
 	struct stream streams[2]; /* what is told of it: out, in */
 	__u32 received;           /* when the last of it was told */
 	__u8 turns;               /* how often that had become more */
-	__u8 pads[3];
+	__u8 established;         /* the other side has answered */
+	__u8 pads[2];
 };
 
 struct {

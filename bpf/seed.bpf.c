@@ -58,6 +58,9 @@ static __always_inline void seeded_flow(struct sock *sk, const struct owner *own
 	__builtin_memset(ret, 0, sizeof(*ret));
 	ret->owner = *owner;
 	ret->generation = ret->open = 1;
+	/* 0 while it is not answered; without a branch, which the verifier would follow twice. */
+	ret->established = sk->__sk_common.skc_state ^ BPF_TCP_SYN_SENT;
+	ret->sock = (__u64)sk;
 	ret->open_ns = bpf_ktime_get_ns();
 	ret->flow.id = flow_id(bpf_get_socket_cookie(sk), 1);
 	ret->flow.netns = socket_netns(sk);
@@ -111,7 +114,7 @@ static __always_inline void seed_tcp(struct sock *sk, const struct owner *owner)
 /* Any other TCP socket becomes the tree's too. */
 static __always_inline void seed_idle_tcp(struct sock *sk, const struct owner *owner)
 {
-	struct tcp_flow f = {.owner = *owner};
+	struct tcp_flow f = {.owner = *owner, .sock = (__u64)sk};
 	__u64 cookie = bpf_get_socket_cookie(sk);
 
 	if (!bpf_map_lookup_elem(&tcp_flows, &cookie) &&

@@ -9,7 +9,7 @@
 /* Connect finds the entry and only fills it in. */
 static __always_inline void mark_tcp(struct bpf_sock *sk, const struct owner *owner)
 {
-	struct tcp_flow f = {.owner = *owner};
+	struct tcp_flow f = {.owner = *owner, .sock = (__u64)sk};
 	__u64 cookie = bpf_get_socket_cookie(sk);
 
 	if (bpf_map_update_elem(&tcp_flows, &cookie, &f, BPF_NOEXIST))

@@ -101,7 +101,8 @@ static __always_inline struct tcp_flow *tcp_find(const struct sock *sk, __u64 *c
 	return *cookie ? bpf_map_lookup_elem(&tcp_flows, cookie) : 0;
 }
 
-/* The client's end of a connection that the tree makes to itself: known before the other end. */
+/* A connect that was answered. Of a connection that the tree makes to itself, the client's end is
+ * known before the other one. */
 static __always_inline void tcp_reached(struct sock *sk)
 {
 	struct tree_client key;
@@ -110,7 +111,10 @@ static __always_inline void tcp_reached(struct sock *sk)
 	__u8 one = 1;
 
 	f = tcp_find(sk, &cookie);
-	if (!f || !(f->flow.flags & LN_ABI_FLOW_SAME_TREE))
+	if (!f)
+		return;
+	f->established = 1;
+	if (!(f->flow.flags & LN_ABI_FLOW_SAME_TREE))
 		return;
 	local_addr(sk, &f->flow);
 	f->flow.local_port = sk->__sk_common.skc_num;
@@ -202,8 +206,7 @@ int BPF_PROG(on_tcp_state, struct sock *sk, int from, int to)
 /* What had no move to CLOSE: a connect that failed before its SYN. And what had one that
  * on_tcp_state did not see, because softirq interrupted it at work on this CPU and the kernel runs
  * no tracing program inside itself (kernel/trace/bpf_trace.c, __bpf_trace_run). This one can be
- * interrupted as well (__tcp_close works off the backlog with softirq on), but on_tcp_state has
- * told the end then; only the entry stays. See bpf/README.md for ends that neither sees. */
+ * interrupted as well (__tcp_close works off the backlog with softirq on): on_unseen_ends. */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(on_tcp_destroy, struct sock *sk)
 {
@@ -220,5 +223,46 @@ int BPF_PROG(on_tcp_destroy, struct sock *sk)
 		tcp_closed(sk, f);
 	tree_client_ended(f);
 	bpf_map_delete_elem(&tcp_flows, &cookie);
+	return 0;
+}
+
+/* The address may belong to another socket by now, which has another cookie, or to none: the memory
+ * of TCP sockets stays readable (SLAB_TYPESAFE_BY_RCU), and what cannot be read is zero. */
+static __always_inline bool tcp_is_gone(__u64 sock, __u64 cookie)
+{
+	const struct sock *sk = (const struct sock *)sock;
+
+	return (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) != cookie ||
+	       !BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter);
+}
+
+static long tell_unseen_end(struct bpf_map *map, const __u64 *key, struct tcp_flow *f, void *unused)
+{
+	struct flow_counts counts = {};
+	__u64 cookie = *key, sock = f->sock;
+
+	if (!sock || !tcp_is_gone(sock, cookie))
+		return 0;
+	/* Its end may have been shown meanwhile, and the entry taken for another socket. */
+	if (bpf_map_lookup_elem(&tcp_flows, &cookie) != f)
+		return 0;
+	if (f->open) {
+		counts.open_ns = f->open_ns;
+		f->flow.flags |= LN_ABI_FLOW_UNCOUNTED;
+		tell_close(&f->owner, &f->flow, &counts,
+			   f->established ? LN_ABI_OUTCOME_CONNECTED : LN_ABI_OUTCOME_NONE);
+	}
+	tree_client_ended(f);
+	bpf_map_delete_elem(&tcp_flows, &cookie);
+	return 0;
+}
+
+/* Entries whose socket is gone: their end was shown to neither program above. Run by the sensor now
+ * and then, and at the end; see ONCE_A_RUN. */
+SEC("iter/bpf_map")
+int on_unseen_ends(struct bpf_iter__bpf_map *ctx)
+{
+	if (ONCE_A_RUN(ctx))
+		bpf_for_each_map_elem(&tcp_flows, tell_unseen_end, 0, 0);
 	return 0;
 }

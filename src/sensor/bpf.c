@@ -444,6 +444,7 @@ static int drain(struct ln_sensor *s, ln_event_fn fn, void *user)
 	struct ln_bpf *b = (struct ln_bpf *)s;
 	int r;
 
+	ln_bpf_sweep_ends(b);
 	b->unix_last = true;
 	r = ln_bpf_ring_drain(b, fn, user);
 	b->unix_last = false;

@@ -32,6 +32,7 @@ static const struct {
     {offsetof(struct linnet, progs.on_signal), "BPF_FUNC_get_current_task_btf"},
     {offsetof(struct linnet, progs.on_wait), "BPF_FUNC_get_current_task_btf"},
     {offsetof(struct linnet, progs.on_held_back), "BPF_FUNC_for_each_map_elem"},
+    {offsetof(struct linnet, progs.on_unseen_ends), "BPF_FUNC_for_each_map_elem"},
 };
 
 static const char *const contexts[] = {"__sk_buff", "bpf_sock_addr", "bpf_sock"};

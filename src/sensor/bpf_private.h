@@ -42,10 +42,11 @@ struct ln_bpf_adopted {
 /* Walks over all descriptors, see bpf_sweep.c. */
 struct ln_bpf_sweep {
 	/* Owned; NULL: not to be had here, or not wanted. */
-	struct bpf_link *tasks, *files, *seed, *held_back, *progress;
+	struct bpf_link *tasks, *files, *seed, *held_back, *ends, *progress;
 	int timer_fd;                       /* owned; for an asked one that has to wait */
 	uint64_t next_ns;                   /* no periodic one before */
 	uint64_t ready_ns;                  /* no asked one before */
+	uint64_t ends_ns;                   /* no walk over the connections before */
 	unsigned asked;                     /* how many are wanted */
 	bool newcomers;                     /* somebody joined the tree alive */
 	bool broken;                        /* told, or a fact */
@@ -259,6 +260,8 @@ void ln_bpf_sweep_close(struct ln_bpf *b);
 int ln_bpf_sweep_first(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln_error *err);
 /* To be called each second or so: walks when it is time. */
 void ln_bpf_sweep(struct ln_bpf *b, ln_event_fn fn, void *user);
+/* Before the last look at the ring: puts into it the ends of connections that nothing showed. */
+void ln_bpf_sweep_ends(struct ln_bpf *b);
 /* For the reader of the ring: each event after it was told, so that a walk is asked for that can
  * explain it; whether an asked walk is due; the walk; then, with the ring read once more, what it
  * found. */

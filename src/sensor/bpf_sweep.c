@@ -26,6 +26,7 @@
 #define PERIOD_SHARE   1000
 #define ASKED_SHARE    50
 #define ASKED_SWEEPS   2
+#define ENDS_NS        (30 * LN_NS_PER_S)
 #define FOUND_MAX      1024
 #define WALK_TRIES_MAX 1000 /* the kernel lets go of a long walk after a million objects */
 
@@ -43,6 +44,8 @@ static const struct {
      "sweep of victims", "open connections of a process that the agent traces are not told"},
     {offsetof(struct linnet, progs.on_held_back), offsetof(struct ln_bpf_sweep, held_back),
      "sweep of capabilities", "how often a capability was used may stay untold"},
+    {offsetof(struct linnet, progs.on_unseen_ends), offsetof(struct ln_bpf_sweep, ends),
+     "sweep of ends", "an end of a connection that the kernel shows to no program stays untold"},
 };
 
 /* Tracepoints that not every kernel has. A program for one that is missing would not load, and take
@@ -240,6 +243,14 @@ static int walk_files(struct ln_bpf *b, enum ln_abi_sweep what)
 	return walk(s->files, sizeof(struct ln_abi_holder), take_holder, s);
 }
 
+/* Connections whose end was shown to no program. The table has room for many, and such an end is
+ * rare. */
+static int walk_ends(struct ln_bpf_sweep *s)
+{
+	s->ends_ns = ln_clock_mono_ns() + ENDS_NS;
+	return walk(s->ends, 0, NULL, s);
+}
+
 /* Not by the clock on the wall: a busy machine would make a walk look dear. */
 static uint64_t cpu_ns(void)
 {
@@ -266,6 +277,8 @@ static int walk_all(struct ln_bpf *b, enum ln_abi_sweep what)
 		s->held_back_seen = held_back;
 		r = walk(s->held_back, 0, NULL, s);
 	}
+	if (r == 0 && ln_clock_mono_ns() >= s->ends_ns)
+		r = walk_ends(s);
 	if (r == 0 && s->progress) {
 		b->skel->bss->progress_left = LN_ABI_PROGRESS_MAX;
 		r = walk(s->progress, 0, NULL, s);
@@ -362,6 +375,12 @@ void ln_bpf_sweep_run(struct ln_bpf *b)
 		s->broken = true;
 		tell_untold(b, "received sockets are not seen: the walk over them failed", 1);
 	}
+}
+
+void ln_bpf_sweep_ends(struct ln_bpf *b)
+{
+	if (!b->sweep.broken)
+		walk_ends(&b->sweep);
 }
 
 void ln_bpf_sweep_tell(struct ln_bpf *b)

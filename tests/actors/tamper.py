@@ -7,6 +7,7 @@ of a monitor first; each is answered by "ok" or by the name of its error.
   PID replace TYPE         another program of the same type takes the place of ours
   PID delete TASK          the process is deleted from the map of the tree, by system call
   PID take TASK            the same by a BPF program of our own
+  PID hide COOKIE          the entry of the TCP socket is kept under another key, where no hook finds it
   PID zero                 the counters and modes of the kernel side become zero
   PID consume              the reader's position in the event buffer moves
   PID signal NUMBER        the process PID, whichever it is, gets the signal
@@ -25,6 +26,7 @@ from pathlib import Path
 MAP_UPDATE, MAP_DELETE, PROG_LOAD, TEST_RUN = 2, 3, 5, 10
 MAP_BY_ID, INFO, LINK_UPDATE, LINK_BY_ID, LINK_DETACH = 14, 15, 29, 30, 34
 SOCKET_FILTER, CGROUP_SOCK_ADDR = 1, 18
+LOOKUP_ELEM, UPDATE_ELEM, DELETE_ELEM = 1, 2, 3  # enum bpf_func_id
 SYS_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
 PTRACE_ATTACH, PTRACE_DETACH = 16, 17
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -103,16 +105,34 @@ def delete(pid, task):
     bpf(MAP_DELETE, struct.pack("IIQ", map_of(pid, "tasks")[0], 0, address(key)))
 
 
-def take(pid, task):
-    tasks = map_of(pid, "tasks")[0]
-    program = load(SOCKET_FILTER, [
-        instruction(0x62, 10, offset=-4, value=int(task)),  # the key, on the stack
-        instruction(0xbf, 2, 10), instruction(0x07, 2, value=-4),
-        instruction(0x18, 1, 1, value=tasks), instruction(0),
-        instruction(0x85, value=3),  # bpf_map_delete_elem
-        *returning(0)])
+def on_map(helper, descriptor, key):
+    """Calls a helper with this map and the key at `key` on the stack."""
+    return [instruction(0xbf, 2, 10), instruction(0x07, 2, value=key),
+            instruction(0x18, 1, 1, value=descriptor), instruction(0),
+            instruction(0x85, value=helper)]
+
+
+def run(instructions):
+    program = load(SOCKET_FILTER, [*instructions, *returning(0)])
     packet = ctypes.create_string_buffer(64)
     bpf(TEST_RUN, struct.pack("IIIIQQ", program, 0, len(packet), 0, address(packet), 0))
+
+
+def take(pid, task):
+    tasks = map_of(pid, "tasks")[0]
+    run([instruction(0x62, 10, offset=-4, value=int(task)),  # the key, on the stack
+         *on_map(DELETE_ELEM, tasks, -4)])
+
+
+def hide(pid, cookie):
+    flows, cookie = map_of(pid, "tcp_flows")[0], int(cookie)
+    run([instruction(0x18, 6, value=cookie), instruction(0),
+         instruction(0x7b, 10, 6, offset=-8),
+         instruction(0xa7, 6, value=-1), instruction(0x7b, 10, 6, offset=-16),  # ~cookie
+         *on_map(LOOKUP_ELEM, flows, -8),
+         instruction(0x55, 0, offset=2), *returning(0),
+         instruction(0xbf, 3, 0), instruction(0xb7, 4), *on_map(UPDATE_ELEM, flows, -16),
+         *on_map(DELETE_ELEM, flows, -8)])
 
 
 def zero(pid):
@@ -147,8 +167,8 @@ def write(pid):
         pass
 
 
-COMMANDS = {"detach": detach, "replace": replace, "delete": delete, "take": take, "zero": zero,
-            "consume": consume, "signal": send, "storm": storm, "attach": attach,
+COMMANDS = {"detach": detach, "replace": replace, "delete": delete, "take": take, "hide": hide,
+            "zero": zero, "consume": consume, "signal": send, "storm": storm, "attach": attach,
             "write": write}
 
 for line in sys.stdin:

@@ -2,9 +2,12 @@
 """What a hostile agent can do to a socket so that the kernel side looks at the wrong place, at the
 wrong time, or has no memory to remember: the datagram is still told, with where it went."""
 import os
+import subprocess
 
 import pytest
 
+import faults
+from attacker import outsider
 from netlab import AGENT4, API, API6, OTHER, OTHER6
 from policies import WEATHER_ONLY, policy
 from test_tree import cgroup2_mount
@@ -297,6 +300,31 @@ def test_every_connection_of_a_storm_has_its_end(start):
     assert len(opened - set(closed)) <= lost
     assert {r["outcome"] for r in watch.flows("flow-close")} == {"connected"}
     assert {r["verdict"] for r in watch.flows()} == {"internal"}, "at both ends"
+
+
+OPEN = """
+import socket
+a = socket.create_connection(('{ip}', 7001))
+print('open'); input()
+socket.create_connection(('{ip}', 7001)).close()
+a.close()
+"""
+
+
+def test_an_end_that_no_program_was_shown(start):
+    """The hooks do not find the entry of the first socket, as if the kernel had not called them. The
+    walk over the entries does, and sees that the socket is gone."""
+    watch = start.run(WEATHER_ONLY, PYTHON, "-uc", OPEN.format(ip=OTHER), stdin=subprocess.PIPE)
+    hidden = watch.wait_record(type="flow-open")["id"]
+    watch.stdout.wait(lambda line: line == "open")
+    attacker = outsider(start)
+    assert attacker.order(faults.monitor(watch), "hide", int(hidden, 16) >> 16) == "ok"
+    watch.process.stdin.write(b"\n")
+    watch.process.stdin.close()
+    assert watch.wait() == 0, watch.text()
+    plain, = {r["id"] for r in watch.flows()} - {hidden}
+    ends = {r["id"]: (r["outcome"], r["uncounted"], r["tx_bytes"]) for r in watch.flows("flow-close")}
+    assert ends == {hidden: ("connected", True, None), plain: ("connected", False, 0)}
 
 
 @pytest.mark.parametrize("kind", ["0", "262"], ids=["tcp", "mptcp"])
