@@ -277,8 +277,6 @@ static int walk_all(struct ln_bpf *b, enum ln_abi_sweep what)
 		s->held_back_seen = held_back;
 		r = walk(s->held_back, 0, NULL, s);
 	}
-	if (r == 0 && ln_clock_mono_ns() >= s->ends_ns)
-		r = walk_ends(s);
 	if (r == 0 && s->progress) {
 		b->skel->bss->progress_left = LN_ABI_PROGRESS_MAX;
 		r = walk(s->progress, 0, NULL, s);
@@ -287,7 +285,8 @@ static int walk_all(struct ln_bpf *b, enum ln_abi_sweep what)
 	now_ns = ln_clock_mono_ns();
 	s->next_ns = now_ns + LN_MAX(PERIOD_NS, PERIOD_SHARE * took_ns);
 	s->ready_ns = now_ns + ASKED_SHARE * took_ns;
-	return r;
+	/* Rare and bounded: the other walks need not wait longer for it. */
+	return r == 0 && now_ns >= s->ends_ns ? walk_ends(s) : r;
 }
 
 /* All that the processes hold when the watch begins was there before. */
@@ -296,6 +295,7 @@ int ln_bpf_sweep_first(struct ln_bpf *b, uint32_t agent, uint32_t pid, struct ln
 	int r;
 
 	note_home(b, agent, pid);
+	b->sweep.ends_ns = ln_clock_mono_ns() + ENDS_NS;
 	r = walk_all(b, LN_ABI_SWEEP_FIRST);
 	if (r < 0)
 		return ln_error_set(err, -r, "cannot walk over open descriptors: %s", strerror(-r));

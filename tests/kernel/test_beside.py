@@ -61,7 +61,8 @@ class Held:
         self._vsocks += 1
         self.watch.process.stdin.write(b"\n")
         self.watch.process.stdin.flush()
-        self.watch.tail.records.wait(lambda _: len(vsocks(self.watch)) == self._vsocks)
+        self.watch.tail.records.wait(lambda _: len(vsocks(self.watch)) >= self._vsocks)
+        self._vsocks = len(vsocks(self.watch))
 
     def finish(self):
         self.watch.process.stdin.close()
