@@ -286,12 +286,13 @@ def test_clock_that_is_set_while_rules_end_in_the_kernel(start, net):
 
 
 def test_policy_replaced_in_use(start):
-    """Every other one permits what the agent does all the time; every fifth is broken."""
+    """Every other one permits what the agent does all the time; every fifth is broken. The sockets
+    end with their process: nobody who looks at its descriptors can then end one for it."""
     n, changes = 500, 30
     path = start.policy(API_ONLY)
     path.chmod(0o600)
     texts = [policy(f"{API} 443 TCP", f"{OTHER} 7005 UDP"), API_ONLY]
-    flood = f"while read go; do {actor('flood')} {n} {OTHER} 7005 </dev/null; done; exit 0"
+    flood = f"while read go; do {actor('flood')} {n} {OTHER} 7005 keep </dev/null; done; exit 0"
     watch = start.run(path, "sh", "-c", flood, stdin=subprocess.PIPE, options=["--user", "nobody"])
     watch.wait_record(type="process", event="exec")
     news = []
