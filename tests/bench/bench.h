@@ -57,9 +57,9 @@ static inline void pin_to(int cpu)
 
 static inline void wait_for_eof(int fd)
 {
-	char byte;
+	char bytes[4096];
 
-	while (read(fd, &byte, 1) > 0)
+	while (read(fd, bytes, sizeof(bytes)) > 0)
 		;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the benchmark runs: a network namespace of its own (run entered it), listeners outside the
 agent's tree, a policy, and linnet, bare or around a workload."""
+import contextlib
 import json
 import os
 import subprocess
@@ -11,14 +12,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "harness"))
 
-from cgroups import cgroup2_mount  # noqa: E402
+from cgroups import cgroup, cgroup2_mount  # noqa: E402
+from netlab import make_certificates  # noqa: E402
 from watch import monitor_of, status_of  # noqa: E402
 
 # A usual server takes each connection at once. A batching one never has to be woken, so that less
 # time that is not the workload's own stands in the ratio, and less noise.
 USUAL, BATCHING, OTHER_USUAL, OTHER_BATCHING = 20000, 20001, 20100, 20101
-ECHO, TCP_ECHO, DISCARD, WEB = 20200, 20201, 20202, 20203
-SITE = "198.51.100.80"  # of api.bench.test: a loopback address would be no answer
+ECHO, TCP_ECHO, DISCARD, WEB, WEB_TLS = 20200, 20201, 20202, 20203, 20204
+NAME, SITE = "api.bench.test", "198.51.100.80"  # a loopback address would be no answer
 CHILDREN = "198.18.0.1/16"  # where short children go that have names of their own
 BATCH_US = 1000
 POLICY = f"""agent_name: "bench"
@@ -35,11 +37,34 @@ expected_outbound:
     port: [{TCP_ECHO}, {DISCARD}]
     protocol: "TCP"
     purpose: "What takes more than a connect"
-  - destination: "api.bench.test"
-    port: {WEB}
+  - destination: "{NAME}"
+    port: [{WEB}, {WEB_TLS}]
     protocol: "TCP"
     purpose: "A site that is permitted by its name"
 resolvers: ["127.0.0.1"]
+"""
+NGINX = """
+daemon off;
+master_process off;
+worker_cpu_affinity 01;
+pid {folder}/nginx.pid;
+error_log stderr notice;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    ssl_certificate {folder}/server.pem;
+    ssl_certificate_key {folder}/server.key;
+    ssl_protocols TLSv1.3;
+    server {{
+        listen {site}:{port} ssl;
+        location / {{ return 200 "ok"; }}
+    }}
+}}
 """
 TIME_WAITS = Path("/proc/sys/net/ipv4/tcp_max_tw_buckets")
 
@@ -110,8 +135,9 @@ class Lab:
             for port in BATCHING, OTHER_BATCHING:
                 self.start("sink", "tcp", port, BATCH_US)
             for kind, port, cpu in (("udp", ECHO, 0), ("echo", TCP_ECHO, 0), ("discard", DISCARD, 0),
-                                    ("names", 53, SITE), ("web", WEB, 0)):
+                                    ("web", WEB, 0)):
                 self.start("sink", kind, port, cpu)
+            self.start("sink", "names", 53, 0, SITE)
         except BaseException:
             self.close()
             raise
@@ -130,8 +156,9 @@ class Lab:
         fast as the one before, and costs a fraction."""
         TIME_WAITS.write_text(self._time_waits if keep else "0")
 
-    def work(self, *arguments):
-        return [str(self._bin / "work"), *map(str, arguments)]
+    def work(self, what, *arguments):
+        program = ["https"] if what == "https" else ["work", what]
+        return [str(self._bin / program[0]), *program[1:], *map(str, arguments)]
 
     def start(self, program, *arguments):
         """A program that says READY, and ends with its standard input. Returns it, and what else
@@ -143,6 +170,27 @@ class Lab:
         if ready != "READY":
             raise RuntimeError(f"{program} did not start")
         return child, more
+
+    @contextlib.contextmanager
+    def web_server(self):
+        """A real one, for TLS, on the CPU of the workload; gives the file with its authority."""
+        make_certificates(self.folder, [NAME])
+        configuration = self.folder / "nginx.conf"
+        configuration.write_text(NGINX.format(folder=self.folder, site=SITE, port=WEB_TLS))
+        server = subprocess.Popen(
+            ["taskset", "-c", "0", "nginx", "-p", str(self.folder), "-c", str(configuration)],
+            stderr=subprocess.PIPE, text=True)
+        try:
+            said = []
+            while not said or "nginx/" not in said[-1]:
+                said.append(server.stderr.readline())
+                if not said[-1]:
+                    raise RuntimeError(f"nginx did not start: {said}")
+            yield self.folder / "ca.pem"
+        finally:
+            server.terminate()
+            server.wait()
+            server.stderr.close()
 
     def stop(self, child):
         self._children.remove(child)
@@ -162,10 +210,14 @@ class Lab:
                 at_ns, _, line = line.rstrip("\n").partition(" ")
                 yield int(at_ns), line
 
-    def bare(self, *arguments):
-        done = subprocess.run(self.work(*arguments), check=True, stdout=subprocess.PIPE,
+    @staticmethod
+    def _said(command):
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE,
                               stdin=subprocess.DEVNULL, text=True)
         return json.loads(done.stdout)
+
+    def bare(self, *arguments):
+        return self._said(self.work(*arguments))
 
     def watched(self, *arguments, policy=None):
         """What a workload says that ran as the agent."""
@@ -182,11 +234,18 @@ class Lab:
         run.end()
         return said
 
-    def beside_nothing(self, *arguments):
-        """What a workload says beside a program that does nothing where linnet's would be."""
-        floor, _ = self.start("floor", cgroup2_mount())
+    def beside_nothing(self, what, *arguments):
+        """What a workload says beside programs that do nothing where linnet's would be."""
+        if what != "request":
+            return self._beside_floor(["datagram", cgroup2_mount()], [], what, *arguments)
+        with cgroup(f"linnet-bench-{os.getpid()}") as (folder, _):
+            enter = ["sh", "-c", f'echo $$ >{folder}/cgroup.procs && exec "$@"', "enter"]
+            return self._beside_floor(["request", cgroup2_mount(), folder], enter, what, *arguments)
+
+    def _beside_floor(self, hooks, enter, *arguments):
+        floor, _ = self.start("floor", *hooks)
         try:
-            return self.bare(*arguments)
+            return self._said([*enter, *self.work(*arguments)])
         finally:
             self.stop(floor)
 

@@ -10,7 +10,7 @@ from lab import Watched
 from report import row
 
 COUNT = {"udp": 40000, "pingpong": 40000, "stream": 512, "getppid": 8000000, "forkexec": 1200,
-         "request": 8000}
+         "request": 8000, "https": 1000}
 TRAFFIC_HOOKS = ("on_sock_create", "on_connect", "on_sendmsg", "on_bind", "on_post_bind", "on_sock_release", "on_egress",
               "on_ingress", "on_tcp_state")
 
@@ -89,22 +89,33 @@ def other_calls(lab, sizes):
                          lambda a=arguments: lab.beside(*a), bar=("<=", 1.02))
 
 
-def requests(lab, sizes):
-    """What an agent does all day: a look-up, a connect to what was answered, a request, its
-    response. The answer and the request's first bytes are copied and read."""
-    arguments = ["request", places.WEB, scaled(sizes, COUNT["request"]), 0]
+def check_requests(lab, arguments):
+    """Each is permitted by its name, and its first bytes are read."""
     run = Watched(lab, arguments)
     made = json.loads(run.line())["made"] + 1
     run.end()
     told = list(run.records())
     permitted = sum(r["type"] == "flow-open" and r["verdict"] == "expected" for r in told)
-    named = sum(r["type"] == "claim" and r["claimed"]["name"] == "api.bench.test" for r in told)
+    named = sum(r["type"] == "claim" and r["claimed"]["name"] == places.NAME for r in told)
     if permitted != made or named != made:
         raise RuntimeError(f"of {made} requests {permitted} were permitted and {named} read")
-    yield paired("request by name, p50", sizes, lambda: lab.bare(*arguments),
-                 lambda: lab.watched(*arguments), bar=("<=", 1.05))
-    yield paired("request by name, p50, untracked", sizes, lambda: lab.bare(*arguments),
-                 lambda: lab.beside(*arguments), bar=("<=", 1.02))
+
+
+def requests(lab, sizes):
+    """What an agent does all day: a look-up, a connect to what was answered, a request, its
+    response. The answer and the request's first bytes are copied and read. By TLS, and with
+    nothing but the system calls."""
+    plain = ["request", places.WEB, scaled(sizes, COUNT["request"]), 0]
+    with lab.web_server() as authority:
+        tls = ["https", places.WEB_TLS, scaled(sizes, COUNT["https"]), 0, authority]
+        for name, arguments in ("request by name", plain), ("HTTPS request by name", tls):
+            check_requests(lab, arguments)
+            yield paired(f"{name}, p50", sizes, lambda a=arguments: lab.bare(*a),
+                         lambda a=arguments: lab.watched(*a), bar=("<=", 1.05))
+            yield paired(f"{name}, p50, untracked", sizes, lambda a=arguments: lab.bare(*a),
+                         lambda a=arguments: lab.beside(*a), bar=("<=", 1.02))
+    yield paired("request by name, p50, beside empty programs there", sizes,
+                 lambda: lab.bare(*plain), lambda: lab.beside_nothing(*plain))
 
 
 def in_kernel(lab, sizes):

@@ -2,9 +2,9 @@
 /* The other side. `sink tcp PORT BATCH_US` takes connections and closes them: at once (0), or all
  * that came each BATCH_US, so that a workload does not pay for waking the server. `sink udp PORT
  * CPU` echoes datagrams on one CPU, `sink echo PORT CPU` what one TCP connection after the other
- * sends, `sink discard PORT CPU` reads it. `sink names PORT IP` is a DNS server with one address
- * for api.bench.test, and one for each short child, `sink web PORT CPU` answers one HTTP request a
- * connection. Says READY; ends when standard input does. */
+ * sends, `sink discard PORT CPU` reads it. `sink names PORT CPU IP` is a DNS server with one
+ * address for api.bench.test, and one for each short child, `sink web PORT CPU` answers one HTTP
+ * request a connection. Says READY; ends when standard input does. */
 #include "bench.h"
 
 #include <netinet/tcp.h>
@@ -163,24 +163,25 @@ static void serve_streams(int listener, bool echo)
 
 int main(int argc, char **argv)
 {
-	if (argc != 4)
-		errx(2, "usage: sink tcp PORT BATCH_US | sink udp|echo|discard|web PORT CPU | "
-			"sink names PORT IP");
-	const char *kind = argv[1];
+	const char *kind = argc > 1 ? argv[1] : "";
 	bool tcp = strcmp(kind, "tcp") == 0, names = strcmp(kind, "names") == 0;
+
+	if (argc != (names ? 5 : 4))
+		errx(2, "usage: sink tcp PORT BATCH_US | sink udp|echo|discard|web PORT CPU | "
+			"sink names PORT CPU IP");
 	bool udp = names || strcmp(kind, "udp") == 0;
 	int fd = bound(udp ? SOCK_DGRAM : SOCK_STREAM, (uint16_t)strtoul(argv[2], NULL, 10));
 
 	if (!udp && listen(fd, 65535) < 0)
 		err(1, "listen");
-	if (!tcp && !names)
+	if (!tcp)
 		pin_to((int)strtol(argv[3], NULL, 10));
 	puts("READY");
 	fflush(stdout);
 	if (tcp)
 		serve_tcp(fd, strtoull(argv[3], NULL, 10) * 1000);
 	if (names)
-		serve_names(fd, argv[3]);
+		serve_names(fd, argv[4]);
 	if (strcmp(kind, "web") == 0)
 		serve_web(fd);
 	if (!udp)

@@ -17,19 +17,15 @@
  *   work knock PORT                                   one connection, open until standard input
  * ends work wait                                         until standard input ends
  */
-#include "bench.h"
+#include "asking.h"
 
-#include <inttypes.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define PROCESSES_MAX 16
-#define HOME          0x7f000001u /* 127.0.0.1 */
 #define ELSEWHERE     0x7f010000u /* 127.1.0.0 and on: the places of a flood */
 #define KNOCKED       0x7f630001u /* 127.99.0.1 */
 #define NEW_PLACES    0x7f400000u /* 127.64.0.0 and on: each is met once */
@@ -125,13 +121,6 @@ static void run_connect(uint16_t port, uint64_t count, unsigned int processes, u
 	report(share * processes, (share + warm) * processes, last - first);
 }
 
-static int by_size(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 static int connected(uint16_t port)
 {
 	int on = 1, fd = connected_to(HOME, port);
@@ -139,16 +128,6 @@ static int connected(uint16_t port)
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
 		err(1, "connect");
 	return fd;
-}
-
-/* Sorts `took`. */
-static void report_p50(uint64_t *took, uint64_t count, uint64_t ns)
-{
-	qsort(took, count, sizeof(*took), by_size);
-	printf("{\"n\": %" PRIu64 ", \"made\": %" PRIu64 ", \"ns\": %" PRIu64
-	       ", \"p50_ns\": %" PRIu64 "}\n",
-	       count, count, ns, took[count / 2]);
-	fflush(stdout);
 }
 
 /* Each datagram names its destination; TCP is connected. */
@@ -174,31 +153,6 @@ static void run_round_trips(int type, uint16_t port, uint64_t count, int cpu)
 	}
 	report_p50(took, count, now_ns() - begin);
 	free(took);
-}
-
-/* As the C library asks: a socket for each question. The name is what stands before BENCH_ZONE. */
-static struct in_addr look_up(uint16_t id, const char *name)
-{
-	static const uint8_t header[DNS_HEADER] = {[2] = 1, [5] = 1};
-	struct sockaddr_in to = endpoint(HOME, 53);
-	size_t zone_at = DNS_HEADER + strlen(name), size = zone_at + sizeof(BENCH_ZONE) - 1;
-	uint8_t message[512];
-	struct in_addr found;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	memcpy(message, header, sizeof(header));
-	memcpy(message, &id, sizeof(id));
-	memcpy(message + DNS_HEADER, name, strlen(name));
-	memcpy(message + zone_at, BENCH_ZONE, sizeof(BENCH_ZONE) - 1);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ||
-	    send(fd, message, size, 0) < 0)
-		err(1, "look-up");
-	ssize_t n = recv(fd, message, sizeof(message), 0);
-	if (n < (ssize_t)size + 16 || memcmp(message, &id, sizeof(id)) != 0)
-		errx(1, "no answer");
-	memcpy(&found, message + n - 4, 4);
-	close(fd);
-	return found;
 }
 
 static void request_once(uint16_t id, uint16_t port)
