@@ -13,13 +13,10 @@ static void require(bool promise)
 }
 
 /* Reads every byte of it: the sanitizer says when one is not ours. */
-static unsigned touch(const void *bytes, size_t len)
+static void touch(const void *bytes, size_t len)
 {
-	unsigned sum = 0;
-
 	for (size_t i = 0; i < len; i++)
-		sum += ((const uint8_t *)bytes)[i];
-	return sum;
+		(void)((const volatile uint8_t *)bytes)[i];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -27,7 +24,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct ln_decoder decoder;
 	/* Records in the ring are aligned to eight bytes. */
 	void *record = aligned_alloc(8, (size + 8) & ~(size_t)7);
-	volatile unsigned sink = 0;
 	struct ln_event ev;
 
 	if (!record)
@@ -37,14 +33,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(ev.kind < LN_EVENT_COUNT);
 		if (ev.kind == LN_EVENT_EXEC) {
 			require(strlen(ev.exec.exe) == ev.exec.exe_len);
-			sink += touch(ev.exec.exe, ev.exec.exe_len) +
-				touch(ev.exec.args, ev.exec.args_len);
+			touch(ev.exec.exe, ev.exec.exe_len);
+			touch(ev.exec.args, ev.exec.args_len);
 		} else if (ev.kind == LN_EVENT_DNS) {
-			sink += touch(ev.dns.bytes, ev.dns.len);
+			touch(ev.dns.bytes, ev.dns.len);
 		} else if (ev.kind == LN_EVENT_BYTES) {
 			require(ev.bytes.len > 0 || ev.bytes.cut);
 			require(ev.bytes.len <= LN_ABI_BYTES_MAX);
-			sink += touch(ev.bytes.bytes, ev.bytes.len);
+			touch(ev.bytes.bytes, ev.bytes.len);
 		} else if (ev.kind == LN_EVENT_FLOW_OPEN || ev.kind == LN_EVENT_FLOW_CLOSE) {
 			require(ev.flow.flow.remote.addr.family == 4 ||
 				ev.flow.flow.remote.addr.family == 6);
