@@ -79,7 +79,8 @@ static void be_agent(const struct test *t, const struct pipes *pipes)
 	char byte;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (read(pipes->go, &byte, 1) != 1)
+	t->shared->agent = getpid();
+	if (write(pipes->ready, "r", 1) != 1 || read(pipes->go, &byte, 1) != 1)
 		return;
 	for (uint8_t i = 0; i < t->result.n; i++) {
 		struct ln_probe_slot *s = &t->shared->slots[i];
@@ -141,6 +142,7 @@ static void be_outside(const struct test *t, struct pipes *pipes)
 		r = agent < 0 ? -errno : 0;
 	}
 	if (agent == 0) {
+		/* Before it is looked at: what it holds is the tree's. */
 		for (size_t i = 0; i < t->result.n; i++)
 			ln_closep(&fds[i]);
 		close(knock[0]);
@@ -149,9 +151,10 @@ static void be_outside(const struct test *t, struct pipes *pipes)
 		_exit(0);
 	}
 	close(pipes->go);
-	t->shared->error = -r;
-	t->shared->agent = agent;
-	if (write(pipes->ready, "r", 1) == 1 && agent > 0) {
+	if (r < 0) {
+		t->shared->error = -r;
+		(void)!write(pipes->ready, "r", 1);
+	} else {
 		/* The agent's end of the pipe is the agent's end. */
 		close(knock[1]);
 		while (read(knock[0], &number, 1) == 1)
