@@ -20,6 +20,7 @@
 
 #define CHANGES       (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE)
 #define DIAGS_TOLD    20
+#define RETRY_S       10 /* what the kernel side did not take is given to it again */
 #define ACL_ATTRIBUTE "system.posix_acl_access" /* acl(5) */
 
 static void watch_name(struct ln_policy_file *f, size_t i, const char *path)
@@ -282,11 +283,13 @@ void ln_watch_end_rules(struct ln_watch *w)
 
 	if (w->c.mode != LN_MODE_BLOCK || now_s < w->rule_ends_s)
 		return;
-	if (!set_sensor(w, w->c.policy, &err))
+	if (!set_sensor(w, w->c.policy, &err)) {
 		ln_log(LN_LOG_ERROR, "a rule that has expired still permits in the kernel: %s",
 		       err.text);
-	else
-		ln_engine_grant_again(w->engine);
+		w->rule_ends_s = now_s + RETRY_S;
+		return;
+	}
+	ln_engine_grant_again(w->engine);
 	ln_watch_note_rules(w, now_s);
 }
 
