@@ -69,6 +69,21 @@ static bool read_dest(struct ln_loader *l, const struct ln_yaml_node *n, const c
 	return true;
 }
 
+/* What a rule begins with, in this order: destination, port, protocol. All that is wrong is told.
+ */
+static bool read_place(struct ln_loader *l, const struct ln_field *f, struct ln_draft *d)
+{
+	bool good = true;
+
+	if (f[0].value)
+		good &= read_dest(l, f[0].value, f[0].key, d);
+	if (f[1].value)
+		good &= ln_ports_parse(f[1].value, &l->report, &d->ports);
+	if (f[2].value)
+		good &= ln_proto_parse(f[2].value, &l->report, &d->proto);
+	return good;
+}
+
 void ln_rules_read_expected(struct ln_loader *l, const struct ln_yaml_node *item)
 {
 	struct ln_field f[] = {
@@ -90,12 +105,7 @@ void ln_rules_read_expected(struct ln_loader *l, const struct ln_yaml_node *item
 		return;
 	}
 	good = ln_fields_read(item, f, LN_ARRAY_SIZE(f), &l->report);
-	if (f[0].value)
-		good &= read_dest(l, f[0].value, f[0].key, &d);
-	if (f[1].value)
-		good &= ln_ports_parse(f[1].value, &l->report, &d.ports);
-	if (f[2].value)
-		good &= ln_proto_parse(f[2].value, &l->report, &d.proto);
+	good &= read_place(l, f, &d);
 	good &= read_purpose(l, item, f[3].value, &d);
 	good &= read_expiry(l, &f[4], &d);
 	if (good)
@@ -115,16 +125,9 @@ void ln_rules_read_dynamic(struct ln_loader *l, const struct ln_yaml_node *item)
 	bool good = true;
 
 	if (item->kind == LN_YAML_SCALAR) {
-		good = read_dest(l, item, f[0].key, &d);
+		f[0].value = item;
 	} else if (item->kind == LN_YAML_MAP) {
 		good = ln_fields_read(item, f, LN_ARRAY_SIZE(f), &l->report);
-		if (f[0].value)
-			good &= read_dest(l, f[0].value, f[0].key, &d);
-		if (f[1].value)
-			good &= ln_ports_parse(f[1].value, &l->report, &d.ports);
-		if (f[2].value)
-			good &= ln_proto_parse(f[2].value, &l->report, &d.proto);
-		good &= read_expiry(l, &f[3], &d);
 	} else {
 		ln_report_error(&l->report, item->at,
 				"each item must be a name, \"*.suffix\", or a mapping with name, "
@@ -132,6 +135,8 @@ void ln_rules_read_dynamic(struct ln_loader *l, const struct ln_yaml_node *item)
 				ln_yaml_found(item, quote));
 		return;
 	}
+	good &= read_place(l, f, &d);
+	good &= read_expiry(l, &f[3], &d);
 	if (good)
 		ln_loader_add(l, &d);
 }
@@ -159,12 +164,7 @@ void ln_rules_read_deny(struct ln_loader *l, const struct ln_yaml_node *item)
 				ln_yaml_found(item, quote));
 		return;
 	}
-	if (f[0].value)
-		good &= read_dest(l, f[0].value, f[0].key, &d);
-	if (f[1].value)
-		good &= ln_ports_parse(f[1].value, &l->report, &d.ports);
-	if (f[2].value)
-		good &= ln_proto_parse(f[2].value, &l->report, &d.proto);
+	good &= read_place(l, f, &d);
 	good &= read_purpose(l, item, f[3].value, &d);
 	if (good)
 		ln_loader_add(l, &d);

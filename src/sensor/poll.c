@@ -182,18 +182,24 @@ static int look(struct poll *s, ln_event_fn fn, void *user, bool last)
 	return ln_poll_tree_size(s->tree) ? 0 : set_timer(s, false);
 }
 
+/* There is somebody to look at. */
+static int begin(struct poll *s, uint32_t agent, struct ln_error *err)
+{
+	int r;
+
+	if (!s->agent)
+		s->agent = agent;
+	r = set_timer(s, true);
+	return r < 0 ? ln_error_set(err, -r, "cannot start a timer: %s", strerror(-r)) : 0;
+}
+
 static int poll_track(struct ln_sensor *base, uint32_t agent, uint32_t pid, int cgroup_fd,
 		      struct ln_error *err)
 {
 	struct poll *s = (struct poll *)base;
 	int r = ln_poll_tree_track(s->tree, agent, pid, err);
 
-	if (r < 0)
-		return r;
-	if (!s->agent)
-		s->agent = agent;
-	r = set_timer(s, true);
-	return r < 0 ? ln_error_set(err, -r, "cannot start a timer: %s", strerror(-r)) : 0;
+	return r < 0 ? r : begin(s, agent, err);
 }
 
 static int poll_adopt(struct ln_sensor *base, uint32_t agent, uint32_t pid, struct ln_error *err)
@@ -201,12 +207,7 @@ static int poll_adopt(struct ln_sensor *base, uint32_t agent, uint32_t pid, stru
 	struct poll *s = (struct poll *)base;
 	int r = ln_poll_tree_adopt(s->tree, agent, pid, err);
 
-	if (r < 0)
-		return r;
-	if (!s->agent)
-		s->agent = agent;
-	r = set_timer(s, true);
-	return r < 0 ? ln_error_set(err, -r, "cannot start a timer: %s", strerror(-r)) : 0;
+	return r < 0 ? r : begin(s, agent, err);
 }
 
 static int poll_fd(struct ln_sensor *base)

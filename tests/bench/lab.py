@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "harness"))
 
 from cgroups import cgroup, cgroup2_mount  # noqa: E402
 from netlab import make_certificates  # noqa: E402
+from sites import nginx_command  # noqa: E402
 from watch import monitor_of, status_of  # noqa: E402
 
 # A usual server takes each connection at once. A batching one never has to be woken, so that less
@@ -43,29 +44,7 @@ expected_outbound:
     purpose: "A site that is permitted by its name"
 resolvers: ["127.0.0.1"]
 """
-NGINX = """
-daemon off;
-master_process off;
-worker_cpu_affinity 01;
-pid {folder}/nginx.pid;
-error_log stderr notice;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    ssl_certificate {folder}/server.pem;
-    ssl_certificate_key {folder}/server.key;
-    ssl_protocols TLSv1.3;
-    server {{
-        listen {site}:{port} ssl;
-        location / {{ return 200 "ok"; }}
-    }}
-}}
-"""
+WEB_SERVER = f'listen {SITE}:{WEB_TLS} ssl; location / {{ return 200 "ok"; }}'
 TIME_WAITS = Path("/proc/sys/net/ipv4/tcp_max_tw_buckets")
 
 
@@ -175,11 +154,8 @@ class Lab:
     def web_server(self):
         """A real one, for TLS, on the CPU of the workload; gives the file with its authority."""
         make_certificates(self.folder, [NAME])
-        configuration = self.folder / "nginx.conf"
-        configuration.write_text(NGINX.format(folder=self.folder, site=SITE, port=WEB_TLS))
-        server = subprocess.Popen(
-            ["taskset", "-c", "0", "nginx", "-p", str(self.folder), "-c", str(configuration)],
-            stderr=subprocess.PIPE, text=True)
+        server = subprocess.Popen(["taskset", "-c", "0", *nginx_command(self.folder, WEB_SERVER)],
+                                  stderr=subprocess.PIPE, text=True)
         try:
             said = []
             while not said or "nginx/" not in said[-1]:

@@ -36,7 +36,10 @@ http {{
     ssl_certificate_key {folder}/server.key;
     ssl_protocols TLSv1.2 TLSv1.3;
     default_type text/plain;
-    server {{
+    server {{ {server} }}
+}}
+"""
+SERVER = """
         listen 0.0.0.0:80;
         listen [::]:80 ipv6only=on;
         listen 0.0.0.0:443 ssl http2;
@@ -44,9 +47,15 @@ http {{
         server_name {names};
         location = / {{ return 200 "$host at $server_addr by $ssl_protocol $server_protocol\\n"; }}
         location / {{ root {folder}/www; }}
-    }}
-}}
 """
+
+
+def nginx_command(folder, server):
+    """Starts nginx with this server, and its certificate; once it serves it says `nginx/` and its
+    version on standard error."""
+    configuration = folder / "nginx.conf"
+    configuration.write_text(NGINX.format(folder=folder, server=server))
+    return ["nginx", "-p", str(folder), "-c", str(configuration)]
 
 
 def make_repository(folder):
@@ -72,10 +81,9 @@ def lab(**options):
         for network in NETWORKS:
             sh("ip", "-n", net.outside, "route", "add", "local", network, "dev", "lo")
         make_repository(net.folder)
-        configuration = net.folder / "nginx.conf"
-        configuration.write_text(NGINX.format(folder=net.folder, names=" ".join(net.hosts)))
-        server = net.spawn_outside(["nginx", "-p", str(net.folder), "-c", str(configuration)],
-                                   stderr=subprocess.PIPE)
+        server = net.spawn_outside(
+            nginx_command(net.folder, SERVER.format(folder=net.folder, names=" ".join(net.hosts))),
+            stderr=subprocess.PIPE)
         net.web_log = read_lines(server.stderr.fileno(), "nginx")
         net.web_log.wait(lambda line: "[notice]" in line and "nginx/" in line)
     except BaseException:
