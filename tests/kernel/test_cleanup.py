@@ -89,9 +89,10 @@ def test_sigkill_of_the_monitor_alone(start):
     ["-p", "POLICY", "--log", "/nonexistent/log", "--", "true"],
     ["-p", "POLICY", "--user", "no-such-user", "--", "true"],
     ["-p", "POLICY", "--sensor=none", "--", "true"],
-    ["-p", "POLICY", "--", "/nonexistent"]])
-def test_a_failed_start_leaves_nothing(start, arguments):
-    arguments = [str(start.policy(WEATHER_ONLY)) if a == "POLICY" else a for a in arguments]
+    ["-p", "POLICY", "--log", "LOG", "--", "/nonexistent"]])
+def test_a_failed_start_leaves_nothing(start, net, arguments):
+    known = {"POLICY": str(start.policy(WEATHER_ONLY)), "LOG": str(net.folder / "failed.jsonl")}
+    arguments = [known.get(a, a) for a in arguments]
     watch = start.linnet("run", *arguments, log=False)
     assert watch.wait() in (2, 125, 127), watch.text()
     assert watch.text()
