@@ -286,7 +286,7 @@ void ln_watch_end_rules(struct ln_watch *w)
 	if (!set_sensor(w, w->c.policy, &err)) {
 		ln_log(LN_LOG_ERROR, "a rule that has expired still permits in the kernel: %s",
 		       err.text);
-		w->rule_ends_s = now_s + RETRY_S;
+		w->rule_ends_s = LN_MIN(next_end_s(w->c.policy, now_s), now_s + RETRY_S);
 		return;
 	}
 	ln_engine_grant_again(w->engine);
