@@ -69,8 +69,7 @@ static bool read_dest(struct ln_loader *l, const struct ln_yaml_node *n, const c
 	return true;
 }
 
-/* What a rule begins with, in this order: destination, port, protocol. All that is wrong is told.
- */
+/* What a rule begins with: the fields of destination, port and protocol. */
 static bool read_place(struct ln_loader *l, const struct ln_field *f, struct ln_draft *d)
 {
 	bool good = true;

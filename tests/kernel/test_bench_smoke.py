@@ -5,8 +5,8 @@ import subprocess
 
 from watch import BUILD, ROOT
 
-SUBJECTS = ["connect+close", "UDP round trip", "request by name", "HTTPS request by name", "getppid", "fork+exec", "in-kernel time",
-            "alert latency", "first connection", "short children", "events lost", "CPU when",
+SUBJECTS = ["connect+close", "UDP round trip", "request by name", "HTTPS request by name", "getppid",
+            "fork+exec", "in-kernel time", "alert latency", "first connection", "short children", "events lost", "CPU when",
             "RSS idle", "RSS after"]
 
 
